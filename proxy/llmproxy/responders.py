@@ -1,0 +1,345 @@
+"""Who answers: from a cassette, from the upstream, or with the reason of a miss.
+
+A responder takes a request and gives a reply, or None and leaves it to the next. One that
+does not wait answers in the order of arrival. The mode is read once, at the start, and
+becomes a tuple of responders; none of them asks again which mode it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from http import HTTPStatus
+from operator import itemgetter
+from typing import TypeVar
+from urllib.parse import quote
+
+from llmproxy import dialects
+from llmproxy.asked import Asked
+from llmproxy.canonical import Canonicaliser
+from llmproxy.cassette import Cassette, Fingerprint
+from llmproxy.forward import POINTS_BACK, Forwarder
+from llmproxy.interaction import (
+    Chunk,
+    Headers,
+    Interaction,
+    Level,
+    Match,
+    Problem,
+    RecordedRequest,
+    Reply,
+)
+from llmproxy.misses import Misses
+from llmproxy.pacing import Pace
+from llmproxy.redaction import is_credential_header
+from llmproxy.sessions import DEFAULT, Place, Repeat, Sessions, Turn
+from llmproxy.upstreams import Address, Upstream, address, rewrite_origin
+from llmproxy.wire import HOP_BY_HOP, has_no_body
+
+Responder = Callable[[Asked], Awaitable[Reply | None]]
+
+T = TypeVar("T")
+
+PREPARED_BYTES = 16 * 2**20
+"""How much of prepared replies stays in memory, in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """An open cassette and the upstreams by which its requests are addressed.
+
+    Those of its recording, so that a request goes where it went then.
+    """
+
+    cassette: Cassette
+    upstreams: tuple[Upstream, ...]
+
+    @property
+    def name(self) -> str:
+        return self.cassette.path.name
+
+
+class Replayer:
+    """Answers from cassettes.
+
+    Exact in any cassette beats canonical in any; then the order of the cassettes. Equal
+    requests are one sequence for each session.
+
+    Args:
+        shelves: in order of preference.
+        canonicaliser, sessions, pace, repeat: as their modules say.
+        ordinals: whether generated values may differ; not while recording, where the
+            upstream can be asked instead.
+    """
+
+    def __init__(
+        self,
+        shelves: Sequence[Shelf],
+        canonicaliser: Canonicaliser,
+        sessions: Sessions,
+        *,
+        pace: Pace,
+        repeat: Repeat,
+        ordinals: bool = True,
+    ) -> None:
+        self._shelves = tuple(shelves)
+        self._canonicaliser = canonicaliser
+        self._sessions = sessions
+        self._pace = pace
+        self._repeat = repeat
+        self._ordinals = ordinals
+        self._headers_count = bool(canonicaliser.settings.headers)
+        self._groups: dict[tuple[Upstream, ...], list[int]] = {}
+        for number, shelf in enumerate(self._shelves):
+            self._groups.setdefault(shelf.upstreams, []).append(number)
+        self._prepared: dict[Place, _Prepared] = {}
+        self._prepared_bytes = 0
+
+    async def __call__(self, asked: Asked) -> Reply | None:
+        found = self._find(asked)
+        if found is None:
+            return None
+        level, turn = found
+        prepared = self._prepare(turn.place)
+        match = Match(level, turn.place[1], turn.number, turn.of)
+        reply = replace(prepared.reply, match=match, labels=self._labels(match, turn.place))
+        if prepared.points_back:
+            reply = replace(reply, headers=self._pointing_back(reply.headers, turn.place, asked))
+        return reply
+
+    def _find(self, asked: Asked) -> tuple[Level, Turn] | None:
+        settings = self._canonicaliser.settings
+        requests = [
+            (numbers, asked.at(upstreams, headers=self._headers_count))
+            for upstreams, numbers in self._groups.items()
+        ]
+        exact = _spread((numbers, self._canonicaliser.exact(r)) for numbers, r in requests)
+        if places := self._places("exact", exact, asked):
+            return self._take("exact", exact, places, asked)
+        if settings.level == "exact":
+            asked.why = asked.why or "no recorded request is the same to the byte"
+            return None
+        today = datetime.now(UTC).date()
+        made = [(n, self._canonicaliser.fingerprints(r, today)) for n, r in requests]
+        canonical = _spread((numbers, prints.canonical) for numbers, prints in made)
+        if places := self._places("canonical", canonical, asked):
+            return self._take("canonical", canonical, places, asked)
+        if not self._ordinals:
+            return None
+        loose = _spread((numbers, prints.loose) for numbers, prints in made)
+        if places := self._places("loose", loose, asked):
+            if places := self._unambiguous(places, dict(_spread(requests)), asked):
+                return self._take("canonical", loose, places, asked)
+            return None
+        if settings.level == "transcript":
+            script = _spread((numbers, prints.transcript) for numbers, prints in made)
+            if places := self._places("transcript", script, asked):
+                return self._take("transcript", script, places, asked)
+        return None
+
+    def _places(
+        self, kind: Fingerprint, prints: list[tuple[int, bytes]], asked: Asked
+    ) -> tuple[Place, ...]:
+        """The sequence of the interactions that share a fingerprint.
+
+        Those recorded in a session of the same name, where there are any, else all.
+        """
+        session = asked.request.session
+        own: list[Place] = []
+        places: list[Place] = []
+        for number, value in prints:
+            found = self._shelves[number].cassette.find(kind, value)
+            places += [(number, id) for id in found.ids]
+            if session != DEFAULT and session in found.sessions:
+                both = zip(found.ids, found.sessions, strict=True)
+                own += [(number, id) for id, recorded in both if recorded == session]
+        return tuple(own or places)
+
+    def _unambiguous(
+        self, places: tuple[Place, ...], requests: dict[int, RecordedRequest], asked: Asked
+    ) -> tuple[Place, ...]:
+        """Of interactions that differ in generated values only, those with the request's own.
+
+        All of them where they do not differ among themselves; none where they do and the
+        request has the values of neither: which one is meant cannot be known.
+        """
+        if len(places) == 1 or self._canonicaliser.settings.ambiguous == "in_order":
+            return places
+        paired = self._canonicaliser.paired
+        kept = {place: paired(self._load(place).request) for place in places}
+        if len(set(kept.values())) == 1:
+            return places
+        same = tuple(p for p in places if kept[p] == paired(requests[p[0]]))
+        if not same:
+            ids = ", ".join(f"#{id}" for _, id in places[:6])
+            asked.why = (
+                f"ambiguous: {ids} differ only in generated values (uuids, times) and the request"
+                " has the values of none; match.ambiguous: in_order takes them in order"
+            )
+        return same
+
+    def _take(
+        self,
+        level: Level,
+        prints: list[tuple[int, bytes]],
+        places: tuple[Place, ...],
+        asked: Asked,
+    ) -> tuple[Level, Turn] | None:
+        session = self._sessions[asked.request.session]
+        key = (level, prints[0][1], len(places))
+        turn = session.take(key, places, self._repeat)
+        if turn is None:
+            asked.why = (
+                f"used up: recorded {len(places)} time{'s' * (len(places) > 1)} and answered so"
+                " often in this session; a reset of the session starts over"
+            )
+            return None
+        return level, turn
+
+    def _load(self, place: Place) -> Interaction:
+        return self._shelves[place[0]].cassette.load(place[1])
+
+    def _prepare(self, place: Place) -> _Prepared:
+        if (prepared := self._prepared.get(place)) is not None:
+            return prepared
+        prepared = _prepared(self._load(place), self._pace)
+        chunks = prepared.reply.chunks
+        size = sum(len(c.data) for c in chunks) if isinstance(chunks, tuple) else 0
+        if size < PREPARED_BYTES // 4:
+            self._prepared_bytes += size + 2000
+            if self._prepared_bytes > PREPARED_BYTES:
+                self._prepared.clear()
+                self._prepared_bytes = size + 2000
+            self._prepared[place] = prepared
+        return prepared
+
+    def _labels(self, match: Match, place: Place) -> Headers:
+        name = quote(self._shelves[place[0]].name)
+        labels: Headers = (
+            ("x-llmproxy-source", "replayed"),
+            ("x-llmproxy-match", match.level),
+            ("x-llmproxy-interaction", f"{name}/{match.interaction}"),
+        )
+        if match.turn > match.turns:
+            labels += (("x-llmproxy-turn", f"{match.turn}/{match.turns}"),)
+        return labels
+
+    def _pointing_back(self, headers: Headers, place: Place, asked: Asked) -> Headers:
+        upstreams = self._shelves[place[0]].upstreams
+        to = address(asked.request.target, upstreams, asked.dialect_name)
+        ours = leads_to(asked.ours, to, upstreams)
+        return tuple(
+            (n, rewrite_origin(v, to.upstream, ours) if n.lower() in POINTS_BACK else v)
+            for n, v in headers
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    reply: Reply
+    points_back: bool
+
+
+def _spread(pairs: Iterable[tuple[list[int], T]]) -> list[tuple[int, T]]:
+    """What belongs to groups of cassettes, by cassette, in the order of the cassettes."""
+    return sorted(((n, each) for numbers, each in pairs for n in numbers), key=itemgetter(0))
+
+
+def _prepared(interaction: Interaction, pace: Pace) -> _Prepared:
+    response = interaction.response
+    chunks, head_at, ended_at = response.chunks, response.head_at, response.ended_at
+    if not pace.as_recorded:
+        moments = pace.retime([head_at, *(chunk.offset for chunk in chunks), ended_at])
+        head_at, *offsets, ended_at = moments
+        chunks = tuple(
+            Chunk(offset, chunk.data) for offset, chunk in zip(offsets, chunks, strict=True)
+        )
+    reply = Reply(
+        source="replayed",
+        status=response.status,
+        reason=response.reason,
+        headers=_replayed(interaction),
+        head_at=head_at,
+        chunks=chunks,
+        ended_at=ended_at,
+        end=response.end,
+    )
+    return _Prepared(reply, any(name.lower() in POINTS_BACK for name, _ in reply.headers))
+
+
+def _replayed(interaction: Interaction) -> Headers:
+    """The recorded header lines that are sent: none of one connection, none that is secret.
+
+    A content-length is made true again where redaction or decoding changed the body; where
+    the response broke off it stays, since the client saw fewer bytes than announced.
+    """
+    response = interaction.response
+    size = len(response.body)
+    headers = []
+    for name, value in response.headers:
+        low = name.lower()
+        if low in HOP_BY_HOP or is_credential_header(low):
+            continue
+        if low == "content-length" and not has_no_body(interaction.request.method, response.status):
+            announced = int(value) if value.isdecimal() else 0
+            if response.end == "reset" and announced > size:
+                headers.append((name, value))
+            elif response.end == "eof":
+                headers.append((name, str(size)))
+        else:
+            headers.append((name, value))
+    return tuple(headers)
+
+
+def leads_to(ours: str, to: Address, upstreams: Sequence[Upstream]) -> str:
+    """The origin and prefix under which a client reaches ``to`` through us again."""
+    several = len(upstreams) > 1
+    return ours + (to.prefix or (f"/{to.upstream.name}" if several else ""))
+
+
+class Relay:
+    """Answers from the upstream, whatever is asked; ``forwarder`` keeps it or does not."""
+
+    def __init__(self, forwarder: Forwarder, upstreams: tuple[Upstream, ...]) -> None:
+        self._forwarder = forwarder
+        self._upstreams = upstreams
+
+    async def __call__(self, asked: Asked) -> Reply:
+        to = address(asked.request.target, self._upstreams, asked.dialect_name)
+        ours = leads_to(asked.ours, to, self._upstreams)
+        reply = await self._forwarder.forward(asked.request, to, ours)
+        return replace(reply, labels=(("x-llmproxy-source", reply.source),), miss=asked.why)
+
+
+class Refusal:
+    """Answers a miss with its reason, in the provider's own error shape."""
+
+    def __init__(self, misses: Misses) -> None:
+        self._misses = misses
+
+    async def __call__(self, asked: Asked) -> Reply:
+        miss = await self._misses.explain(asked)
+        problem = Problem(status=400, message=miss.text, code="llmproxy_miss", detail=miss.detail)
+        labels = (("x-should-retry", "false"), ("x-llmproxy-miss", miss.line))
+        return error_reply(problem, asked.dialect, labels, miss=miss.line)
+
+
+def error_reply(
+    problem: Problem, dialect: dialects.Dialect | None, labels: Headers = (), miss: str = ""
+) -> Reply:
+    """A problem as the reply that the client's SDK understands."""
+    status, headers, body = (dialect or dialects.DEFAULT).write_error(problem)
+    return Reply(
+        source="error",
+        status=status,
+        reason=_REASONS.get(status, ""),
+        headers=(*headers, ("content-length", str(len(body)))),
+        head_at=0.0,
+        chunks=(Chunk(0.0, body),),
+        labels=(("x-llmproxy-source", "error"), *labels),
+        miss=miss,
+    )
+
+
+_REASONS = {status.value: status.phrase for status in HTTPStatus}

@@ -1,0 +1,267 @@
+"""The server: read a request, choose a reply, dress it, play it.
+
+Every request walks this one line, whatever the mode; the mode is in the tuple of
+responders. What HTTP itself asks of us (preflights, upgrades, odd targets, sizes) is
+settled here, and here alone an error becomes an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from aiohttp import web
+
+from llmproxy import dialects
+from llmproxy.asked import Asked
+from llmproxy.control import PREFIX, Control
+from llmproxy.errors import BadRequest, LlmproxyError, RequestTooLarge, SettingsError
+from llmproxy.forward import MAX_LINE
+from llmproxy.interaction import Headers, Problem, Reply, Request
+from llmproxy.journal import Entry, Journal
+from llmproxy.player import play
+from llmproxy.redacted import Redacted
+from llmproxy.redaction import Redactor
+from llmproxy.responders import Responder, error_reply
+from llmproxy.sessions import DEFAULT
+from llmproxy.upstreams import cut_absolute, split_session
+
+log = logging.getLogger("llmproxy")
+
+ASIDE_ABOVE = 64 * 1024
+"""Bodies above this many bytes are redacted in a thread, so that no stream waits for them."""
+
+SESSION_HEADER = "x-llmproxy-session"
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """What a running server is made of."""
+
+    responders: tuple[Responder, ...]
+    redactor: Redactor
+    control: Control
+    journal: Journal
+    max_request: int
+    aside: ThreadPoolExecutor
+
+    async def handle(self, web_request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request; aiohttp's handler."""
+        loop = asyncio.get_running_loop()
+        entry = Entry(method=web_request.method, began=loop.time())
+        try:
+            reply, received_at = await self._reply(web_request, entry)
+            entry.source, entry.miss = reply.source, reply.miss
+            if reply.match is not None:
+                entry.match = reply.match.level
+                entry.interaction = f"#{reply.match.interaction}"
+                entry.repeated = reply.match.turn > reply.match.turns
+            if "Origin" in web_request.headers:
+                reply = _for_browsers(reply)
+            return await play(reply, web_request, received_at, entry)
+        finally:
+            self.journal.close(entry, loop.time())
+
+    async def _reply(self, web_request: web.BaseRequest, entry: Entry) -> tuple[Reply, float]:
+        loop = asyncio.get_running_loop()
+        target = cut_absolute(web_request.raw_path)
+        if target.startswith(PREFIX):
+            entry.path = target.partition("?")[0]
+            await _read_body(web_request, 0)
+            return self.control.answer(web_request.method, target), loop.time()
+        headers = _headers(web_request)
+        dialect: dialects.Dialect | None = None
+        try:
+            named, prefix, target = split_session(target)
+            path, _, query = target.partition("?")
+            dialect = dialects.of(web_request.method, path, headers, query)
+            entry.path = self.redactor.path(path)
+            entry.session = named or _session(web_request)
+            if refused := _refused_by_http(web_request, dialect):
+                return refused, loop.time()
+            body = await _read_body(web_request, self.max_request)
+            request = Request(
+                method=web_request.method,
+                target=target,
+                headers=headers,
+                body=body,
+                session=entry.session,
+                received_at=loop.time(),
+            )
+            ours = f"http://{web_request.headers.get('Host', 'localhost')}{prefix}"
+            asked = Asked(request, await self._redacted(request), dialect, ours)
+            return await self._choose(asked), request.received_at
+        except LlmproxyError as error:
+            return _problem_reply(error, dialect), loop.time()
+
+    async def _redacted(self, request: Request) -> Redacted:
+        if len(request.body) <= ASIDE_ABOVE:
+            return Redacted(request, self.redactor, self.max_request)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self.aside, Redacted, request, self.redactor, self.max_request
+        )
+
+    async def _choose(self, asked: Asked) -> Reply:
+        for responder in self.responders:
+            reply = await responder(asked)
+            if reply is not None:
+                return reply
+        raise LlmproxyError("nothing answers here")  # pragma: no cover  # the last one always does
+
+
+def _session(web_request: web.BaseRequest) -> str:
+    """The session that the header names.
+
+    Raises:
+        BadRequest: it cannot be a name.
+    """
+    name = web_request.headers.get(SESSION_HEADER)
+    if not name:
+        return DEFAULT
+    return split_session(f"/s/{name}/")[0] or DEFAULT
+
+
+async def _read_body(web_request: web.BaseRequest, limit: int) -> bytes:
+    """The body, whole.
+
+    Raises:
+        RequestTooLarge: above ``limit`` bytes; 0 reads and forgets.
+        BadRequest: it broke off.
+    """
+    announced = web_request.content_length
+    if limit and announced is not None and announced > limit:
+        raise _too_large(limit)
+    if not web_request.body_exists:
+        return b""
+    if web_request.headers.get("Expect", "").lower() == "100-continue" and web_request.transport:
+        web_request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    parts = []
+    size = 0
+    try:
+        while part := await web_request.content.readany():
+            size += len(part)
+            if limit and size > limit:
+                raise _too_large(limit)
+            if limit:
+                parts.append(part)
+    except (web.RequestPayloadError, ConnectionError, ValueError) as error:
+        raise BadRequest("the request's body broke off or is not well framed") from error
+    return b"".join(parts)
+
+
+def _too_large(limit: int) -> RequestTooLarge:
+    return RequestTooLarge(
+        f"the request's body is larger than {limit} bytes", "raise max_request in proxy.yml"
+    )
+
+
+def _headers(web_request: web.BaseRequest) -> Headers:
+    return tuple(
+        (name.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape"))
+        for name, value in web_request.raw_headers
+    )
+
+
+def _refused_by_http(
+    web_request: web.BaseRequest, dialect: dialects.Dialect | None
+) -> Reply | None:
+    """The answer to what is no request for a provider."""
+    headers = web_request.headers
+    if web_request.method == "CONNECT":
+        problem = Problem(
+            405,
+            "llmproxy is no HTTP proxy: set the SDK's base URL to it (OPENAI_BASE_URL, …),"
+            " not HTTP_PROXY",
+            code="llmproxy_connect",
+        )
+        return error_reply(problem, dialect, (("Allow", "GET, POST, PUT, PATCH, DELETE, HEAD"),))
+    if headers.get("Upgrade", "").lower() == "websocket":
+        problem = Problem(426, "llmproxy does not speak WebSocket yet", code="llmproxy_upgrade")
+        return error_reply(problem, dialect, (("Upgrade", "HTTP/1.1"),))
+    if (
+        web_request.method == "OPTIONS"
+        and "Origin" in headers
+        and "Access-Control-Request-Method" in headers
+    ):
+        return _preflight(headers.get("Access-Control-Request-Headers", "*"))
+    return None
+
+
+def _preflight(wanted: str) -> Reply:
+    return Reply(
+        source="control",
+        status=204,
+        reason="No Content",
+        headers=(
+            ("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+            ("Access-Control-Allow-Headers", wanted),
+            ("Access-Control-Max-Age", "86400"),
+        ),
+        head_at=0.0,
+        chunks=(),
+    )
+
+
+def _for_browsers(reply: Reply) -> Reply:
+    """The reply, open to pages of any origin where the provider did not say who may read it."""
+    if any(name.lower() == "access-control-allow-origin" for name, _ in reply.headers):
+        return reply
+    opened = (("Access-Control-Allow-Origin", "*"), ("Access-Control-Expose-Headers", "*"))
+    return replace(reply, labels=reply.labels + opened)
+
+
+def _problem_reply(error: LlmproxyError, dialect: dialects.Dialect | None) -> Reply:
+    kind = "invalid_request_error" if error.status < 500 else "api_error"
+    problem = Problem(error.status, f"llmproxy: {error}", kind=kind, code=error.code)
+    return error_reply(problem, dialect)
+
+
+@dataclass(slots=True)
+class Running:
+    """A server that listens; ``close`` finishes what is in flight."""
+
+    host: str
+    port: int
+    listener: asyncio.Server
+    http: web.Server
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    async def close(self, timeout: float) -> None:
+        """Stop listening, give what is in flight ``timeout`` seconds, close the rest."""
+        self.listener.close()
+        self.http.pre_shutdown()
+        await self.http.shutdown(timeout)
+
+
+async def listen(proxy: Proxy, host: str, port: int) -> Running:
+    """Bind and serve; port 0 picks a free one.
+
+    Raises:
+        SettingsError: the address cannot be bound.
+    """
+    http = web.Server(
+        proxy.handle,
+        access_log=None,
+        auto_decompress=False,
+        max_line_size=MAX_LINE,
+        max_field_size=MAX_LINE,
+        max_headers=1000,
+        read_bufsize=2**18,
+        lingering_time=2.0,
+    )
+    loop = asyncio.get_running_loop()
+    try:
+        listener = await loop.create_server(http, host, port, backlog=1024)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}",
+            "another program has it: stop that, or take another with --port (0 picks a free one)",
+        ) from error
+    return Running(host, listener.sockets[0].getsockname()[1], listener, http)

@@ -1,0 +1,289 @@
+"""A whole service put together: from settings and a command to a server that listens.
+
+Here the mode is read, once: it becomes the tuple of responders. Everything that is opened is
+closed in the reverse order, so that a recording ends as one whole file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from llmproxy.canonical import Canonicaliser
+from llmproxy.cassette import Cassette
+from llmproxy.control import Control
+from llmproxy.errors import CassetteError, SettingsError
+from llmproxy.forward import Forwarder, ForwardSettings
+from llmproxy.journal import Journal
+from llmproxy.keeping import Keeper
+from llmproxy.misses import Misses
+from llmproxy.pacing import Pace
+from llmproxy.recorder import Recorder
+from llmproxy.redaction import Redactor, secrets_in
+from llmproxy.responders import Refusal, Relay, Replayer, Responder, Shelf
+from llmproxy.server import Proxy, Running, listen
+from llmproxy.sessions import Sessions
+from llmproxy.settings import Settings
+from llmproxy.upstreams import KNOWN, Upstream, local_lines, parse_upstream, parse_upstreams
+
+Command = Literal["record", "replay"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to serve: ``cassettes`` are read by replay; record writes the one it names."""
+
+    command: Command
+    settings: Settings
+    upstreams: tuple[str, ...] = ()
+    cassettes: tuple[Path, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Service:
+    """A service that listens."""
+
+    plan: Plan
+    running: Running
+    journal: Journal
+    shelves: tuple[Shelf, ...]
+    upstreams: tuple[Upstream, ...]
+    recorder: Recorder | None
+    recorded_before: int = 0
+
+    @property
+    def url(self) -> str:
+        return self.running.url
+
+    @property
+    def failed(self) -> bool:
+        """Whether something that should have been recorded could not be written."""
+        return self.recorder is not None and self.recorder.failed > 0
+
+    def banner(self) -> str:
+        """The first lines: what runs where, with what, and the lines to copy."""
+        lines = [f"llmproxy {self.plan.command} on {self.url}"]
+        if self.recorder is not None:
+            lines.append(self._recording_line())
+        for shelf in self.shelves if self.recorder is None else ():
+            cassette = shelf.cassette
+            made = f" (fingerprints made anew for {cassette.rebuilt})" if cassette.rebuilt else ""
+            lines.append(f"  {cassette.path}: {_count(cassette.count)}{made}")
+        lines += [f"  {line}" for line in local_lines(self.upstreams, self.url)]
+        lines.append("  Ctrl-C finishes what is in flight and ends")
+        return "\n".join(lines)
+
+    def _recording_line(self) -> str:
+        assert self.recorder is not None
+        to = " and ".join(f"{u.name} ({u.origin}{u.base_path})" for u in self.upstreams)
+        line = f"  {to} → {self.recorder.path}"
+        if self.recorded_before and self.plan.settings.record.mode == "new_episodes":
+            return f"{line}: {self.recorded_before} already there will be replayed; --mode all records anew"
+        if self.recorded_before:
+            return f"{line}: its {_count(self.recorded_before)} will be replaced at the end"
+        return line
+
+    def summary(self) -> str:
+        """The last lines: how many requests were answered how, and what was not kept."""
+        journal, recorder = self.journal, self.recorder
+        parts = []
+        if recorder is not None:
+            parts.append(f"{recorder.kept} recorded")
+        replayed = journal.sources["replayed"]
+        if replayed or recorder is None:
+            parts.append(f"{replayed} replayed")
+        if journal.repeated:
+            parts.append(f"{journal.repeated} of them repeated")
+        if journal.missed or recorder is None:
+            parts.append(f"{journal.missed} missed")
+        if journal.sources["forwarded"]:
+            parts.append(f"{journal.sources['forwarded']} forwarded")
+        lines = [", ".join(parts)]
+        if recorder is not None:
+            lines += [f"not kept: {n} ({why})" for why, n in recorder.not_kept.most_common()]
+            if any(why.startswith("status ") for why in recorder.not_kept):
+                lines.append("--keep-transient keeps those too")
+        return "llmproxy: " + "\n  ".join(lines)
+
+
+def _count(number: int) -> str:
+    return f"{number} interaction{'s' * (number != 1)}"
+
+
+@contextlib.asynccontextmanager
+async def serving(plan: Plan) -> AsyncIterator[Service]:
+    """Open what ``plan`` names, listen, and close all of it at the end.
+
+    Raises:
+        LlmproxyError: anything that cannot be opened, addressed or bound.
+    """
+    settings = plan.settings
+    secrets = secrets_in(plan.environment) if settings.redact.environment else ()
+    redactor = Redactor(settings.redact, secrets, frozenset(settings.match.count))
+    keeper = Keeper(
+        redactor,
+        Canonicaliser(settings.match),
+        keep_transient=settings.record.keep_transient,
+        max_body=settings.max_request,
+    )
+    journal, sessions = Journal(), Sessions()
+    async with contextlib.AsyncExitStack() as stack:
+        aside = ThreadPoolExecutor(1, "llmproxy-aside")
+        stack.callback(aside.shutdown)
+        opening = _Opening(plan, keeper, sessions, stack)
+        responders = await (opening.record() if plan.command == "record" else opening.replay())
+        proxy = Proxy(
+            responders=responders,
+            redactor=redactor,
+            control=Control(plan.command, sessions, journal),
+            journal=journal,
+            max_request=settings.max_request,
+            aside=aside,
+        )
+        running = await listen(proxy, settings.host, settings.port)
+        stack.push_async_callback(running.close, settings.shutdown_time)
+        yield Service(
+            plan=plan,
+            running=running,
+            journal=journal,
+            shelves=opening.shelves,
+            upstreams=opening.upstreams,
+            recorder=opening.recorder,
+            recorded_before=opening.recorded_before,
+        )
+
+
+class _Opening:
+    """Opens what a command needs and makes its responders."""
+
+    def __init__(
+        self, plan: Plan, keeper: Keeper, sessions: Sessions, stack: contextlib.AsyncExitStack
+    ) -> None:
+        self.plan = plan
+        self.settings = plan.settings
+        self.keeper = keeper
+        self.sessions = sessions
+        self.stack = stack
+        self.shelves: tuple[Shelf, ...] = ()
+        self.upstreams: tuple[Upstream, ...] = ()
+        self.recorder: Recorder | None = None
+        self.recorded_before = 0
+
+    async def record(self) -> tuple[Responder, ...]:
+        path = self.plan.cassettes[0] if self.plan.cassettes else next_free(Path("cassettes"))
+        self.upstreams = parse_upstreams(self.plan.upstreams, self.settings.upstreams)
+        mode = self.settings.record.mode
+        if path.exists():
+            with contextlib.closing(Cassette(path)) as cassette:
+                self.recorded_before = cassette.count
+        if mode == "once" and self.recorded_before:
+            self.shelves = (self._shelf(path, self.upstreams),)
+            return (self._replayer(), self._refusal())
+        self.recorder = await self._open_recorder(path)
+        relay = Relay(await self._forwarder(), self.upstreams)
+        if mode == "new_episodes" and self.recorded_before:
+            # opened after the recorder, so closed before it: a file with readers stays in two parts
+            self.shelves = (self._shelf(path, self.upstreams),)
+            return (self._replayer(recording=True), relay)
+        return (relay,)
+
+    async def replay(self) -> tuple[Responder, ...]:
+        if not self.plan.cassettes:
+            raise SettingsError("replay wants a cassette", "llmproxy replay cassettes/run1.db")
+        self.shelves = tuple(self._shelf(path) for path in self.plan.cassettes)
+        named = {upstream: None for shelf in self.shelves for upstream in shelf.upstreams}
+        self.upstreams = tuple(named)
+        on_miss = self.settings.replay.on_miss
+        if on_miss == "synthesize":
+            raise SettingsError(
+                "replay.on_miss: synthesize is not there yet", "write error or forward"
+            )
+        if on_miss == "error":
+            return (self._replayer(), self._refusal())
+        if not self.plan.upstreams:
+            raise SettingsError("replay.on_miss: forward wants to know where to", "add --upstream")
+        upstreams = parse_upstreams(self.plan.upstreams, self.settings.upstreams)
+        return (self._replayer(), Relay(await self._forwarder(), upstreams))
+
+    def _shelf(self, path: Path, upstreams: Sequence[Upstream] = ()) -> Shelf:
+        cassette = Cassette(path, self.keeper.key, self.keeper.digest)
+        self.stack.callback(cassette.close)
+        return Shelf(cassette, tuple(upstreams) or _upstreams_of(cassette))
+
+    def _replayer(self, *, recording: bool = False) -> Replayer:
+        replay = self.settings.replay
+        return Replayer(
+            self.shelves,
+            self.keeper.canonicaliser,
+            self.sessions,
+            pace=Pace(replay.pace, self.settings.max_pause),
+            repeat="miss" if recording else replay.repeat,
+            ordinals=not recording,
+        )
+
+    def _refusal(self) -> Refusal:
+        misses = Misses(
+            [(shelf.cassette.path, shelf.upstreams) for shelf in self.shelves],
+            self.keeper.canonicaliser,
+            self.settings.state_folder,
+        )
+        self.stack.callback(misses.close)
+        return Refusal(misses)
+
+    async def _open_recorder(self, path: Path) -> Recorder:
+        recorder = Recorder(
+            path,
+            self.settings.record.mode,
+            {upstream.name: upstream.origin + upstream.base_path for upstream in self.upstreams},
+            self.keeper,
+            self.keeper.key,
+            self.keeper.digest,
+            self.settings.record.queue,
+        )
+        self.stack.push_async_callback(asyncio.to_thread, recorder.close)
+        return recorder
+
+    async def _forwarder(self) -> Forwarder:
+        times, record = self.settings.upstream_timeouts, self.settings.record
+        settings = ForwardSettings(
+            connect=times.connect,
+            first_byte=times.first_byte,
+            idle=times.idle,
+            max_kept=record.max_kept,
+            on_disconnect=record.on_disconnect,
+            disconnect_time=record.disconnect_time,
+            disconnect_bytes=record.disconnect_bytes,
+        )
+        return await self.stack.enter_async_context(Forwarder(settings, self.recorder))
+
+
+def next_free(folder: Path) -> Path:
+    """``run1.db``, or the number after the highest that stands in ``folder``."""
+    numbers = [
+        int(match[1])
+        for path in folder.glob("run*.db")
+        if (match := re.fullmatch(r"run([1-9][0-9]{0,8})\.db", path.name))
+    ]
+    return folder / f"run{max(numbers, default=0) + 1}.db"
+
+
+def _upstreams_of(cassette: Cassette) -> tuple[Upstream, ...]:
+    """The upstreams of a cassette's runs, as they were addressed when it was recorded."""
+    found = []
+    for name, url in cassette.upstreams:
+        try:
+            known = parse_upstream(name, {}) if name in KNOWN else None
+            same = known is not None and known.origin + known.base_path == url
+            found.append(known if known and same else parse_upstream(f"{name}={url}", {}))
+        except SettingsError as error:
+            raise CassetteError(
+                f"{cassette.path}: names an upstream that cannot be: {error.message}"
+            ) from error
+    return tuple(found) or (parse_upstream("openai", {}),)

@@ -1,0 +1,264 @@
+"""All settings: each stands once, with type, default and help, and is read from everywhere.
+
+Strategy: the dataclasses below are the model. ``walk`` lists them for the command line and
+the docs, ``load`` fills them from defaults < file < environment < flags, ``json_schema``
+describes them to editors. Every layer is checked for itself, also where a higher one hides
+it, and all problems of all layers are told at once.
+
+pydantic and yaml are imported inside the functions that need them: ``--help`` does not.
+This module knows no server and no command.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from llmproxy.canonical import MatchSettings
+from llmproxy.catalogue import Setting, list_settings
+from llmproxy.checking import Checker, Finding, adapter
+from llmproxy.errors import SettingsError
+from llmproxy.kinds import (
+    DURATION,
+    FOLDER,
+    HEADER_NAME,
+    HOST,
+    JSON_PATH,
+    PACE,
+    PARAMETER_NAME,
+    PORT,
+    REGEX,
+    SIZE,
+    TIME_LIMIT,
+    UPSTREAM_NAME,
+    UPSTREAM_URL,
+    Kind,
+)
+from llmproxy.redaction import RedactSettings
+from llmproxy.setting import setting
+from llmproxy.sources import (
+    FILE_NAME,
+    Layer,
+    find_file,
+    read_file,
+    read_flags,
+    read_variables,
+    write_place,
+)
+from llmproxy.units import quote
+
+Duration = Annotated[float, DURATION]
+"""Seconds, 0 or more."""
+TimeLimit = Annotated[float, TIME_LIMIT]
+"""Seconds, more than 0."""
+Size = Annotated[int, SIZE]
+"""Bytes, 1 or more."""
+Upstreams = Mapping[Annotated[str, UPSTREAM_NAME], Annotated[str, UPSTREAM_URL]]
+"""Base URLs by name; no two names differ only in case."""
+
+MB = 1000**2
+_MOST_PROBLEMS = 100
+"""Shown of one source."""
+_UNQUOTED = ("redact",)
+"""Groups whose values may be secrets that a person wrote in the wrong place."""
+_KINDS: Mapping[str, Kind] = {
+    "match.ignore": JSON_PATH,
+    "match.ignore_query": PARAMETER_NAME,
+    "match.patterns.regex": REGEX,
+    "match.headers": HEADER_NAME,
+    "redact.headers": HEADER_NAME,
+    "redact.query": PARAMETER_NAME,
+    "redact.json": JSON_PATH,
+    "redact.patterns": REGEX,
+}
+"""Kinds of the texts in groups that pure modules define, which cannot name kinds."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSettings:
+    """The ``record:`` group."""
+
+    mode: Literal["new_episodes", "all", "once"] = setting(
+        "new_episodes", "what is recorded: what is missing, everything anew, or a new cassette only"
+    )
+    keep_transient: bool = setting(
+        False, "also keep 401, 402, 403, 408, 409, 429, 5xx and streams that broke"
+    )
+    on_disconnect: Literal["finish", "cancel"] = setting(
+        "finish", "whether to read a response to its end after the client has left"
+    )
+    disconnect_time: Duration = setting(60.0, "how long to read on after the client has left")
+    disconnect_bytes: Size = setting(64 * MB, "how much to read on after the client has left")
+    max_kept: Size = setting(256 * MB, "a response larger than this passes but is not kept")
+    queue: Size = setting(
+        64 * MB, "how much may wait for the disk before new requests have to wait"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaySettings:
+    """The ``replay:`` group."""
+
+    on_miss: Literal["error", "forward", "synthesize"] = setting(
+        "error", "what answers a request that matches nothing"
+    )
+    pace: Annotated[float, PACE] = setting(
+        1.0, "when chunks leave: as recorded, at once (instant), or so many times as fast (2x)"
+    )
+    repeat: Literal["last", "cycle", "miss"] = setting(
+        "last", "what follows when all recordings of a request are used up"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TimeoutSettings:
+    """The ``upstream_timeouts:`` group."""
+
+    connect: TimeLimit = setting(10.0, "how long connecting to an upstream may take")
+    first_byte: TimeLimit = setting(600.0, "how long an upstream may take to begin its answer")
+    idle: TimeLimit = setting(600.0, "the longest silence inside an answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set; an instance made with no argument holds the defaults."""
+
+    __pydantic_config__: ClassVar[Mapping[str, object]] = {"extra": "forbid"}
+
+    host: Annotated[str, HOST] = setting("127.0.0.1", "the address to listen on")
+    port: Annotated[int, PORT] = setting(4555, "the port to listen on; 0 picks a free one")
+    upstreams: Upstreams = setting({}, "names for the base URLs of providers, for --upstream")
+    max_request: Size = setting(256 * MB, "a request body larger than this is answered 413")
+    max_pause: Duration | None = setting(
+        None, "the longest pause between two chunks on replay; null leaves pauses as recorded"
+    )
+    state_folder: Annotated[Path, FOLDER] = setting(
+        Path(".llmproxy"), "where missed requests are remembered for llmproxy explain --last"
+    )
+    record: RecordSettings = field(default_factory=RecordSettings)
+    replay: ReplaySettings = field(default_factory=ReplaySettings)
+    upstream_timeouts: TimeoutSettings = field(default_factory=TimeoutSettings)
+    shutdown_time: Duration = setting(10.0, "how long Ctrl-C waits for answers in flight")
+    match: MatchSettings = field(default_factory=MatchSettings)
+    redact: RedactSettings = field(default_factory=RedactSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings, the file among their sources, and where each value came from.
+
+    ``origins`` maps dotted names to ``default``, ``proxy.yml:12``, ``LLMPROXY_PORT`` or
+    ``--port``.
+    """
+
+    settings: Settings
+    file: Path | None
+    origins: Mapping[str, str]
+
+
+def walk(settings: Settings | type[Settings]) -> Iterator[Setting]:
+    """Every setting in the order of ``proxy.yml``; an instance's values are the defaults."""
+    instance = settings if isinstance(settings, Settings) else settings()
+    return list_settings(instance, _KINDS)
+
+
+def load(
+    config: Path | None,
+    environment: Mapping[str, str],
+    flags: Mapping[str, object],
+    folder: Path,
+) -> Loaded:
+    """Settings from defaults < file < environment < flags.
+
+    Args:
+        config: the file; without it ``proxy.yml`` in ``folder``, if there is one.
+        environment: all variables; those that do not begin with ``LLMPROXY_`` are passed over.
+        flags: values as typed, by dotted name; None and ``()`` mean not given.
+        folder: what ``config`` is relative to.
+
+    Raises:
+        SettingsError: every problem of every source, one a line.
+    """
+    known = {each.name: each for each in walk(Settings)}
+    file = find_file(config, folder)
+    layers = [read_file(file, str(config or FILE_NAME), known)] if file else []
+    layers += [read_variables(environment, known), read_flags(flags, known)]
+    settings, origins = Settings(), dict.fromkeys(known, "default")
+    problems: list[str] = []
+    for layer in layers:
+        checked, found = _check(layer, known)
+        given = layer.origins(known) if checked else {}
+        for name in given:
+            settings = _copy(checked, settings, name.split("."))
+        origins |= given
+        problems += [*layer.problems, *found]
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return Loaded(settings, file, origins)
+
+
+def _check(layer: Layer, known: Mapping[str, Setting]) -> tuple[Settings | None, list[str]]:
+    """The layer over the defaults, and what is wrong in it in the order of its places."""
+    if not layer.data:
+        return None, []
+    checked, findings = Checker(Settings, known, _KINDS, _UNQUOTED).check(layer.data)
+    findings += _name_twins(layer.data.get("upstreams"))
+    placed = [(layer.place(each.path, key=each.key), each) for each in findings]
+    placed.sort(key=lambda pair: pair[0])
+    shown = [f"{write_place(place)}: {each}" for place, each in placed[:_MOST_PROBLEMS]]
+    more = len(placed) - len(shown)
+    return None if findings else checked, [*shown, f"and {more:,} more"] if more else shown
+
+
+def _name_twins(upstreams: object) -> Iterator[Finding]:
+    """Names of upstreams that differ only in case: a path cannot tell them apart."""
+    seen: dict[str, str] = {}
+    for name in upstreams if isinstance(upstreams, Mapping) else ():
+        if name.lower() in seen:
+            said = f"is the same name as {quote(seen[name.lower()])}; choose another"
+            yield Finding(("upstreams", name), key=True, say=functools.partial(str, said))
+        seen.setdefault(name.lower(), name)
+
+
+def _copy(source: Any, target: Any, path: list[str]) -> Any:
+    """The target with the value that the source has at the path."""
+    value = getattr(source, path[0])
+    if path[1:]:
+        value = _copy(value, getattr(target, path[0]), path[1:])
+    return replace(target, **{path[0]: value})
+
+
+def json_schema() -> dict[str, object]:
+    """JSON Schema (draft 2020-12) of ``proxy.yml``, for editors."""
+    from llmproxy import yamlfile  # noqa: PLC0415 - help texts need no yaml
+
+    schema: dict[str, Any] = adapter(Settings).json_schema()
+    for definition in (schema, *schema["$defs"].values()):
+        definition.pop("description", None)  # docstrings speak to programmers
+        for node in definition["properties"].values():
+            node.pop("title", None)
+            node.pop("default", None)
+            if "patternProperties" in node:
+                node["additionalProperties"] = False
+    for each in walk(Settings):
+        default = yamlfile.parse(each.default_text, each.name).data
+        _node(schema, each.name).update(description=each.help, default=default)
+    for name, kind in _KINDS.items():
+        node = _node(schema, name)
+        node.get("items", node).update(kind.schema)
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "llmproxy"}
+    return {**schema, **head}
+
+
+def _node(schema: dict[str, Any], name: str) -> dict[str, Any]:
+    """The part of the schema that describes a setting, through groups and lists of groups."""
+    node = schema
+    for part in name.split("."):
+        node = node.get("items", node)
+        if "$ref" in node:
+            node = schema["$defs"][node["$ref"].rpartition("/")[2]]
+        node = node["properties"][part]
+    return node

@@ -1,0 +1,90 @@
+"""One response on the wire, written as given: nothing added, nothing reordered.
+
+aiohttp adds Server, Date and Content-Type of its own and keeps the head back until the
+first body byte. A replay must not differ from what was recorded, so this class hands
+aiohttp a head that is bytes already. It is the only place that touches private
+attributes of aiohttp; all else here is its public ``StreamResponse``.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+
+from llmproxy.interaction import Headers
+
+HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""Headers that speak of one connection only (RFC 9110, 7.6.1)."""
+
+
+def encode_head(status: int, reason: str, headers: Headers) -> bytes:
+    """Status line and header lines, without the empty line that ends them.
+
+    Raises:
+        ValueError: a line break or NUL in the reason or a header.
+    """
+    lines = [f"HTTP/1.1 {status} {reason}"]
+    lines += [f"{name}: {value}" for name, value in headers]
+    text = "\r\n".join(lines)
+    if "\0" in text or text.count("\n") != len(headers) or text.count("\r") != len(headers):
+        raise ValueError("a line break or NUL in the reason or a header")
+    return text.encode("utf-8", "surrogateescape") + b"\r\n"
+
+
+def has_no_body(method: str, status: int) -> bool:
+    """Whether HTTP forbids a body here: HEAD, 1xx, 204, 304."""
+    return method == "HEAD" or status in (204, 304) or 100 <= status < 200
+
+
+class Wire(web.StreamResponse):
+    """A response whose head is ``head`` as ``encode_head`` makes it.
+
+    Args:
+        head: may be put together from parts; content-length is in it or ``chunked`` is set.
+        chunked: frame the body in chunks (HTTP/1.1); the header line is added here.
+        keep_alive: whether the connection may serve another request afterwards.
+    """
+
+    def __init__(self, head: bytes, *, status: int, chunked: bool, keep_alive: bool) -> None:
+        super().__init__(status=status)
+        self._keep_alive = keep_alive
+        self._frame = chunked
+        framing = b"Transfer-Encoding: chunked\r\n" if chunked else b""
+        closing = b"" if keep_alive else b"Connection: close\r\n"
+        self._head = head + framing + closing + b"\r\n"
+
+    async def _start(self, request: web.BaseRequest) -> AbstractStreamWriter:
+        self._req = request
+        writer = self._payload_writer = request._payload_writer  # noqa: SLF001  # see the head of this file
+        if self._frame:
+            writer.enable_chunking()
+        writer._headers_buf = self._head  # type: ignore[attr-defined]  # noqa: SLF001
+        writer._headers_written = False  # type: ignore[attr-defined]  # noqa: SLF001
+        return writer
+
+    def send_head(self) -> None:
+        """Send the head now, without waiting for a body byte."""
+        if self._payload_writer is not None:
+            self._payload_writer.send_headers()
+
+    def abort(self) -> None:
+        """Break the connection as the recorded one broke: what was written leaves first."""
+        self._eof_sent = True
+        self._keep_alive = False
+        request, self._req = self._req, None
+        transport = None if request is None else request.transport
+        self._payload_writer = None
+        if transport is not None:
+            transport.close()

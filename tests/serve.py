@@ -1,0 +1,52 @@
+"""Servers inside a test: recording from an upstream, replaying cassettes."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from llmproxy.service import Plan, Service, serving
+from llmproxy.settings import Settings
+
+
+def settings(**changes: Any) -> Settings:
+    """The defaults on a free port, with ``record__mode="all"``-like changes."""
+    made = Settings(port=0, shutdown_time=2.0)
+    for name, value in changes.items():
+        group, _, member = name.partition("__")
+        if member:
+            value = dataclasses.replace(getattr(made, group), **{member: value})  # noqa: PLW2901
+        made = dataclasses.replace(made, **{group: value})
+    return made
+
+
+def record_plan(
+    upstreams: str | Sequence[str],
+    cassette: Path,
+    environment: dict[str, str] | None = None,
+    **changes: Any,
+) -> Plan:
+    several = (upstreams,) if isinstance(upstreams, str) else tuple(upstreams)
+    return Plan("record", settings(**changes), several, (cassette,), environment or {})
+
+
+def replay_plan(*cassettes: Path, upstreams: Sequence[str] = (), **changes: Any) -> Plan:
+    changes.setdefault("replay__pace", float("inf"))
+    return Plan("replay", settings(**changes), tuple(upstreams), cassettes, {})
+
+
+@contextlib.asynccontextmanager
+async def recording(
+    upstreams: str | Sequence[str], cassette: Path, **changes: Any
+) -> AsyncIterator[Service]:
+    async with serving(record_plan(upstreams, cassette, **changes)) as service:
+        yield service
+
+
+@contextlib.asynccontextmanager
+async def replaying(*cassettes: Path, **changes: Any) -> AsyncIterator[Service]:
+    async with serving(replay_plan(*cassettes, **changes)) as service:
+        yield service

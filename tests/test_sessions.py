@@ -1,0 +1,76 @@
+"""Sequences: first in, first out, for each session by itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from llmproxy import sessions
+from llmproxy.sessions import Place, Repeat, Session, Sessions, Turn
+
+TWO: tuple[Place, ...] = ((0, 1), (0, 2))
+
+
+def taken(session: Session, repeat: Repeat, times: int) -> list[Place | None]:
+    turns = [session.take("key", TWO, repeat) for _ in range(times)]
+    return [turn.place if turn else None for turn in turns]
+
+
+@pytest.mark.parametrize(
+    ("repeat", "places"),
+    [
+        ("last", [(0, 1), (0, 2), (0, 2), (0, 2)]),
+        ("cycle", [(0, 1), (0, 2), (0, 1), (0, 2)]),
+        ("miss", [(0, 1), (0, 2), None, None]),
+    ],
+)
+def test_a_used_up_sequence_goes_on_as_the_setting_says(
+    repeat: Repeat, places: list[Place | None]
+) -> None:
+    assert taken(Session(), repeat, 4) == places
+
+
+def test_a_repeat_says_so_by_its_number() -> None:
+    session = Session()
+    turns = [session.take("key", TWO, "last") for _ in range(3)]
+    assert turns == [Turn((0, 1), 1, 2), Turn((0, 2), 2, 2), Turn((0, 2), 3, 2)]
+
+
+def test_two_sessions_walk_one_sequence_each_from_its_start() -> None:
+    all_sessions = Sessions()
+    assert taken(all_sessions["a"], "miss", 2) == [(0, 1), (0, 2)]
+    assert taken(all_sessions["b"], "miss", 2) == [(0, 1), (0, 2)]
+
+
+def test_what_was_used_under_one_key_is_passed_over_under_another() -> None:
+    session = Session()
+    session.take("exact", ((0, 1),), "last")
+    turn = session.take("canonical", TWO, "last")
+    assert turn == Turn((0, 2), 1, 2)
+
+
+def test_resetting_one_session_leaves_the_others_where_they_are() -> None:
+    all_sessions = Sessions()
+    taken(all_sessions["a"], "miss", 1)
+    taken(all_sessions["b"], "miss", 1)
+    assert all_sessions.reset("a") == 1
+    assert taken(all_sessions["a"], "miss", 1) == [(0, 1)]
+    assert taken(all_sessions["b"], "miss", 1) == [(0, 2)]
+
+
+def test_resetting_all_says_how_many_there_were() -> None:
+    all_sessions = Sessions()
+    taken(all_sessions["a"], "miss", 1)
+    taken(all_sessions["b"], "miss", 1)
+    assert all_sessions.reset() == 2
+    assert all_sessions.reset("a") == 0
+
+
+def test_the_session_unused_for_longest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "MOST_SESSIONS", 2)
+    all_sessions = Sessions()
+    taken(all_sessions["a"], "miss", 1)
+    taken(all_sessions["b"], "miss", 1)
+    taken(all_sessions["a"], "miss", 1)
+    taken(all_sessions["c"], "miss", 1)
+    assert taken(all_sessions["a"], "miss", 1) == [None]
+    assert taken(all_sessions["b"], "miss", 1) == [(0, 1)]
