@@ -5,12 +5,15 @@ from __future__ import annotations
 import copy
 import json
 import random
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -305,6 +308,10 @@ def test_claude_codes_billing_line_does_not_count() -> None:
     )
     assert level(system(line.format("fa690"), "A"), {"system": "A"}) == "canonical"
     assert level(system(line.format("fa690")), {}) == "canonical"
+    assert (
+        level(system(line.format("1") + "\nA"), {"system": line.format("2") + "\nA"}) == "canonical"
+    )
+    assert level(system(line.format("1") + "\nA"), system(line.format("2") + "\nB")) == "different"
     assert level(system(f"see {line}", "A"), system("A")) == "different"
     assert level(chat(user(line.format("1"))), chat(user(line.format("2")))) == "different"
     without = Canonicaliser(MatchSettings(presets=("codex", "paths")))
@@ -960,3 +967,28 @@ def test_ordinals_done_twice_change_nothing_more(body: Any) -> None:
 def test_any_address_has_a_fingerprint(path: str, query: str) -> None:
     made = request(b"{}", path=path, query=query)
     assert DEFAULT.fingerprints(made, DAY).exact == DEFAULT.exact(made)
+
+
+# --- real traffic ---
+
+
+def test_real_requests_equal_only_themselves_and_those_with_other_ids(traffic: Path) -> None:
+    groups: dict[bytes, set[str]] = {}
+    count = 0
+    for file in sorted(traffic.glob("*/*.yaml")):
+        for each in yaml.load(file.read_bytes(), yaml.CSafeLoader)["interactions"]:
+            body = each["request"].get("parsed_body")
+            if not isinstance(body, dict):
+                continue
+            count += 1
+            text = json.dumps(body, sort_keys=True)
+            made = request(body, path=each["request"]["uri"])
+            loose = DEFAULT.fingerprints(made, DAY).loose
+            same = DEFAULT.fingerprints(
+                replace(made, body=json.dumps(body, indent=1).encode()), DAY
+            )
+            assert same.loose == loose
+            without_ids = re.sub(r"\b(call|toolu|msg|fc|rs)_\w+", "ID", text)
+            groups.setdefault(loose, set()).add(without_ids)
+    assert count > 100
+    assert [group for group in groups.values() if len(group) > 1] == []

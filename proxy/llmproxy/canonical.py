@@ -374,13 +374,13 @@ _decode = json.JSONDecoder(
 _dump = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular=False).encode
 
 
-def _encode(tree: Any) -> bytes:
-    return _dump(tree).encode()
-
-
 _dump_text = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), check_circular=False, ensure_ascii=False
 ).encode
+
+
+def _encode(tree: Any) -> bytes:
+    return _dump(tree).encode()
 
 
 def _read_json(body: bytes) -> Any:
@@ -461,6 +461,8 @@ def _canonical_body(tree: Any, path: str, rules: _Rules) -> Any:
 
 def _object_form(node: dict[str, Any], rules: _Rules) -> dict[str, Any]:
     form: dict[str, Any] = {}
+    if rules.billing and isinstance(node.get("system"), (str, list)):
+        node = node | {"system": _without_billing(node["system"])}
     for key, value in node.items():
         if isinstance(value, str):
             form[key] = _arguments(value) if key == "arguments" else value
@@ -469,22 +471,18 @@ def _object_form(node: dict[str, Any], rules: _Rules) -> dict[str, Any]:
         elif not isinstance(value, _CONTAINERS) or key in _SCHEMAS:
             form[key] = value
         elif isinstance(value, list):
-            items = _list_form(key, value, rules)
-            if items != [] or not value:
-                form[key] = items
+            form[key] = _list_form(key, value, rules)
         elif key in _PAYLOADS:
             form[key] = value
         else:
             form[key] = child = _object_form(value, rules)
-            if key in _SYSTEM_INSTRUCTION:
-                child.pop("role", None)
+            if key in _SYSTEM_INSTRUCTION and isinstance(child.get("role"), str):
+                del child["role"]
     return form
 
 
 def _list_form(key: str, items: list[Any], rules: _Rules) -> list[Any] | str:
     """A list in canonical form; the text alone where a list holds one plain text part."""
-    if key == "system" and rules.billing:
-        items = [item for item in items if not _is_billing(item)]
     forms = [_item_form(item, rules) for item in items]
     if len(forms) == 1 and key in _TEXTUAL:
         match forms:
@@ -499,12 +497,22 @@ def _item_form(item: Any, rules: _Rules) -> Any:
     return _list_form("", item, rules) if isinstance(item, list) else item
 
 
-def _is_billing(block: Any) -> bool:
-    """Whether a system block is the line that Claude Code changes with every request."""
-    match block:
-        case {"type": "text", "text": str(text)}:
-            return text.startswith(_BILLING)
-    return False
+def _without_billing(system: Any) -> Any:
+    """System blocks without the line that Claude Code changes with every request.
+
+    A block that says more than this line keeps the rest. None if nothing is left.
+    """
+    if isinstance(system, str):
+        return system.partition("\n")[2] or None if system.startswith(_BILLING) else system
+    blocks = []
+    for block in system:
+        if isinstance(block, dict) and _string(block, "text").startswith(_BILLING):
+            rest = _without_billing(block["text"])
+            if rest is not None:
+                blocks.append(block | {"text": rest})
+        else:
+            blocks.append(block)
+    return blocks if blocks or not system else None
 
 
 def _arguments(text: str) -> str:
@@ -516,6 +524,12 @@ def _arguments(text: str) -> str:
     if isinstance(tree, _CONTAINERS) and _is_deep(tree):
         return text
     return _dump_text(tree)
+
+
+def _string(node: dict[str, Any], key: str) -> str:
+    """The text under a key; empty where something else or nothing is there."""
+    value = node.get(key)
+    return value if isinstance(value, str) else ""
 
 
 def raw_body(request: RecordedRequest) -> bytes:
@@ -601,12 +615,6 @@ def _find_calls(tree: Any) -> _Calls:
         if isinstance(item, dict) and _is_whole(item):
             ids.add(_string(item, "id"))
     return _Calls(frozenset(ids - {""}), frozenset(names - {""}))
-
-
-def _string(node: dict[str, Any], key: str) -> str:
-    """The text under a key; empty where something else or nothing is there."""
-    value = node.get(key)
-    return value if isinstance(value, str) else ""
 
 
 def _is_whole(item: dict[str, Any]) -> bool:

@@ -180,7 +180,7 @@ def cassette_ls(files: tuple[Path, ...]) -> None:
 
     for file in files:
         opened = Cassette(file)
-        click.echo(f"{file}: {opened.count} interactions")
+        click.echo(f"{file}: {opened.count} interaction{'s' * (opened.count != 1)}")
         for line in terminal.listing(list(opened.entries())):
             click.echo("  " + line)
         opened.close()

@@ -97,7 +97,8 @@ def nearest(
         )
         found += rank(live, kept, canonicaliser, today, NEAREST)
     found.sort(key=lambda candidate: -candidate.score)
-    return tuple(found[:NEAREST])
+    at_home = [each for each in found if all(d.path != "path" for d in each.differences)]
+    return tuple((at_home or found)[:NEAREST])
 
 
 def tell(
@@ -115,7 +116,7 @@ def tell(
     if candidates:
         text += "\n" + describe(candidates)
     if not why or not candidates:
-        text += "\nTo keep it: llmproxy record with --cassette and the same file."
+        text += "\nTo record it: llmproxy record --upstream NAME --cassette FILE"
     line = why or summary_line(candidates) or "no recorded request"
     detail: dict[str, object] = {
         "reason": head,
