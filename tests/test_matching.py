@@ -442,6 +442,11 @@ def test_three_hundred_recordings_of_30_kb_are_ranked_quickly() -> None:
         ({"input": [{"x": n} for n in range(9000)]}, {"input": [{"y": n} for n in range(9000)]}),
         (b"[" * 150 + b"1" + b"]" * 150, b"[" * 150 + b"2" + b"]" * 150),
         (b"[" * 100_000, b"{" * 100_000),
+        (b'["x",' * 150 + b"1" + b"]" * 150, b'["x",' * 150 + b"2" + b"]" * 150),
+        (
+            b'["x",' * 100 + b'"' + b"a" * 2_000_000 + b'"' + b"]" * 100,
+            b'["y",' * 100 + b'"' + b"b" * 2_000_000 + b'"' + b"]" * 100,
+        ),
         ({f"k{n}": n for n in range(20_000)}, {f"l{n}": n for n in range(20_000)}),
         (b"\xff" * 3_000_000, b"\xfe" * 3_000_000),
         ({"input": "x" * 2_000_000}, {"input": "x" * 1_000_000 + "y" + "x" * 999_999}),

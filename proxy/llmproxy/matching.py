@@ -1,7 +1,7 @@
 """Why a request missed: the recorded requests nearest to it, and how each differs.
 
 Strategy: every kept request is weighed by the words it shares with the live one, on a sample
-of bounded size and without parsing; only the best dozen are brought into canonical form and
+of bounded size and without parsing; only the best few are brought into canonical form and
 compared node by node, lists aligned first, so that one inserted message is one difference.
 What is shown is bounded: few differences, short excerpts. The lines of ``proxy.yml`` that
 would accept a candidate are tried out before they are told.
@@ -44,6 +44,8 @@ _SAMPLE = 4_500
 _MOST_BYTES = 16_000_000
 _MOST_CHANGES = 200
 _LONG_LIST = 2000
+_MOST_ALIGNED_LEVELS = 8
+"""Lists in lists that are aligned: aligning reads all that is below, once a level."""
 _ALIGNED = 40_000
 _PAIRED = 400
 
@@ -69,7 +71,7 @@ class Candidate:
     """A recorded request near to a live one.
 
     ``score`` is 1 for equal and 0 for nothing in common; ``more`` counts differences that
-    are not told; ``accept`` is YAML for ``proxy.yml``, or empty where only recording anew
+    are not told (counting ends at 200 in all); ``accept`` is YAML for ``proxy.yml``, or empty where only recording anew
     helps.
     """
 
@@ -285,7 +287,8 @@ def _walk(old: Any, new: Any, keys: Keys, changes: list[_Change]) -> None:
 
 
 def _walk_lists(old: list[Any], new: list[Any], keys: Keys, changes: list[_Change]) -> None:
-    if max(len(old), len(new)) > _LONG_LIST:
+    lists_above = sum(isinstance(key, int) for key in keys)
+    if max(len(old), len(new)) > _LONG_LIST or lists_above > _MOST_ALIGNED_LEVELS:
         _walk_pairs(old, new, keys, changes)
         return
     olds, news = [_spell(item) for item in old], [_spell(item) for item in new]
@@ -314,8 +317,10 @@ def _walk_lists(old: list[Any], new: list[Any], keys: Keys, changes: list[_Chang
 
 
 def _walk_pairs(old: list[Any], new: list[Any], keys: Keys, changes: list[_Change]) -> None:
-    """Lists too long to align, position by position."""
+    """Lists too long or too deep to align, position by position."""
     for index, (a, b) in enumerate(zip(old, new, strict=False)):
+        if len(changes) >= _MOST_CHANGES:
+            return
         _walk(a, b, (*keys, index), changes)
     if len(old) != len(new):
         sizes = f"{len(old)} items", f"{len(new)} items"
@@ -486,8 +491,8 @@ def _excerpt(text: str, start: int, end: int) -> str:
     if left:
         left += text[left:start].find(" ") + 1
     right = min(len(text), end + _CONTEXT, left + _SIDE - 2)
-    if right < len(text) and " " in text[start:right]:
-        right = text.rindex(" ", start, right)
+    if right < len(text) and " " in text[start + 1 : right]:
+        right = text.rindex(" ", start + 1, right)
     head = "…" if left else ""
     tail = "…" if right < len(text) else ""
     return f'"{head}{_printable(text[left:right])}{tail}"'

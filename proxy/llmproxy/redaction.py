@@ -2,7 +2,7 @@
 
 Strategy: nets, one after the other, each of them a file: by value (``secret_values.py``), by
 the user's patterns (``secret_patterns.py``), by shape (``secret_shapes.py``), by name
-(``secret_names.py``). Each names spans of bytes; the spans become ``<redacted>``, all other
+(``secret_names.py``, ``secret_fields.py``). Each names spans of bytes; the spans become ``<redacted>``, all other
 bytes stay (``edits.py``). In a stream all but the last also look across events
 (``redaction_streams.py``). The order matters: what one net takes out may be what made the
 next one's token part of a longer one.
@@ -14,38 +14,32 @@ once. Cheap tests come first: most bodies hold nothing. This file reads no envir
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import accumulate, pairwise
 from typing import Literal
 
+from llmproxy.credentials import header_secrets, parameter_secrets, secrets_in
 from llmproxy.edits import PLACEHOLDER, Edit, splice
 from llmproxy.errors import SettingsError
 from llmproxy.interaction import Headers
 from llmproxy.jsonpath import JsonPath, parse_json_path
 from llmproxy.redaction_streams import find_across_events, join_events
+from llmproxy.secret_fields import PERSONAL, FieldFinder, FieldNames
 from llmproxy.secret_names import (
-    PERSONAL,
-    FieldFinder,
-    FieldNames,
+    HeaderKinds,
     find_form_fields,
     find_in_text,
     is_credential_header,
-    is_identifier_header,
     normal_names,
     query_credentials,
     without_credentials,
 )
 from llmproxy.secret_patterns import find_patterns, read_patterns
 from llmproxy.secret_shapes import find_private_keys, find_shapes
-from llmproxy.secret_values import (
-    Literals,
-    find_values,
-    header_secrets,
-    parameter_secrets,
-    secrets_in,
-)
+from llmproxy.secret_values import Literals, find_values
 from llmproxy.setting import setting
 
 __all__ = ["RedactSettings", "Redactor", "is_credential_header", "secrets_in"]
@@ -56,23 +50,12 @@ VERSION = 1
 _PLACEHOLDER = PLACEHOLDER.decode()
 _REMEMBERED = 128
 
+_Net = Callable[[bytes], list[Edit]]
 _Media = Literal["json", "ndjson", "events", "form", "bytes"]
+_JSON = re.compile(rb'\s*+[{["]')
 _BYTES = ("multipart/", "image/", "audio/", "video/", "application/octet-stream")
 
-_Kind = Literal["credential", "identifier", "harmless", "other"]
 _SHOWN = frozenset({"harmless", "other"})
-_HARMLESS = frozenset(
-    {
-        "accept",
-        "accept-encoding",
-        "connection",
-        "content-length",
-        "content-type",
-        "date",
-        "transfer-encoding",
-        "vary",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +113,7 @@ class Redactor:
         self._response_fields = FieldFinder(FieldNames(frozenset(), paths))
         self._secrets = secrets
         # A client's requests share their key, their path and most of their headers.
-        self._kinds = _Kinds(self._header_names)
+        self._kinds = HeaderKinds(self._header_names)
         self._carried = lru_cache(_REMEMBERED)(self._header_secrets)
         self._known = lru_cache(_REMEMBERED)(self._literals)
         self._text = lru_cache(_REMEMBERED)(self._redacted_text)
@@ -225,39 +208,34 @@ class Redactor:
         cuts: Sequence[int] = (),
     ) -> tuple[bytes, Sequence[int]]:
         media = _media(content_type)
-        literals = self._known(credentials)
-        in_json = media not in ("form", "bytes")
-
-        def by_value(data: bytes) -> list[Edit]:
-            return find_values(data, literals, in_json=in_json)
-
-        def by_name(data: bytes) -> list[Edit]:
-            if media == "form":
-                return find_form_fields(data, self._query_names)
-            return fields.find(data, events=media == "events") if in_json else []
-
-        def by_pattern(data: bytes) -> list[Edit]:
-            return find_patterns(data, self._patterns, in_json=in_json)
-
         streamed = media in ("events", "ndjson")
+        in_json = streamed or (media == "json" and _JSON.match(body) is not None)
         joined = join_events(body) if streamed else []
-        for net in (by_value, by_pattern, find_private_keys, find_shapes, by_name):
+        for net in self._nets(self._known(credentials), in_json=in_json):
             edits = net(body)
-            if net is not by_name:
+            if joined:
                 edits += find_across_events(joined, net)
             if edits:
                 body, cuts = splice(body, edits, cuts)
                 joined = join_events(body) if streamed else []
-        return body, cuts
+        if media == "form":
+            return splice(body, find_form_fields(body, self._query_names), cuts)
+        if media == "bytes":
+            return body, cuts
+        return splice(body, fields.find(body, events=media == "events"), cuts)
+
+    def _nets(self, literals: Literals, *, in_json: bool) -> list[_Net]:
+        """All nets but those by name; the order is explained at the head of this file."""
+        nets = [partial(find_values, literals=literals, in_json=in_json)]
+        if self._patterns:
+            nets.append(partial(find_patterns, patterns=self._patterns, in_json=in_json))
+        return [*nets, find_private_keys, find_shapes]
 
     def _redacted_text(self, text: str, credentials: tuple[str, ...]) -> str:
         """A text that is no JSON; the same object if nothing was found."""
         data = before = text.encode("utf-8", "surrogateescape")
-        data = splice(data, find_values(data, self._known(credentials), in_json=False))[0]
-        if self._patterns:
-            data = splice(data, find_patterns(data, self._patterns, in_json=False))[0]
-        data = splice(data, find_private_keys(data))[0]
-        data = splice(data, find_shapes(data))[0]
+        for net in self._nets(self._known(credentials), in_json=False):
+            data = splice(data, net(data))[0]
         return text if data is before else data.decode("utf-8", "surrogateescape")
 
     def _lines(self, values: list[str], credentials: tuple[str, ...]) -> list[str]:
@@ -280,29 +258,8 @@ class Redactor:
         return Literals.of((*self._secrets, *credentials))
 
 
-class _Kinds(dict[str, _Kind]):
-    """What kind of header a name is; each name as it came is judged once."""
-
-    def __init__(self, further: frozenset[str]) -> None:
-        super().__init__()
-        self._further = further
-
-    def __missing__(self, name: str) -> _Kind:
-        if len(self) >= _REMEMBERED:
-            self.clear()
-        kind = self[name] = self._judge(name.lower().replace("_", "-"))
-        return kind
-
-    def _judge(self, low: str) -> _Kind:
-        if is_credential_header(low) or low in self._further:
-            return "credential"
-        if is_identifier_header(low):
-            return "identifier"
-        return "harmless" if low in _HARMLESS or low.startswith("x-stainless-") else "other"
-
-
 def _media(content_type: str) -> _Media:
-    """How a body is to be read; what says nothing of itself is read as JSON may be."""
+    """How a body is to be read; one that says nothing of itself may be JSON."""
     low = content_type.lower()
     if low.startswith("application/json"):
         return "json"

@@ -22,7 +22,7 @@ from llmproxy.edits import Edit
 from llmproxy.jsonspans import INSIDE_STRING
 
 _LINE = re.compile(rb"^(?:data:|\{)[^\n]*+", re.MULTILINE)
-_FIELD = re.compile(rb'"([A-Za-z_]\w*+)":\s*+(?:"(%b)|(\d++))' % INSIDE_STRING, re.DOTALL)
+_FIELD = re.compile(rb'"([A-Za-z_]\w*+)"\s*+:\s*+(?:"(%b)|(\d++))' % INSIDE_STRING, re.DOTALL)
 _TELLS_APART = frozenset(
     {b"index", b"output_index", b"content_index", b"summary_index", b"item_id"}
 )

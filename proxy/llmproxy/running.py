@@ -37,10 +37,10 @@ async def _main(plan: Plan, say: Callable[[str], None]) -> int:
     async with serving(plan) as service:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, _on_signal, stop, service, say)
-        say(service.banner())
         gc.collect()
         gc.freeze()  # what lives from the start need not be looked at again: no pause in a stream
         gc.set_threshold(50_000, 20, 100)
+        say(service.banner())
         await stop.wait()
     say(service.summary())
     return 1 if service.failed else 0

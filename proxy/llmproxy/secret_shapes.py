@@ -17,10 +17,10 @@ import json
 import re
 from collections.abc import Callable, Iterator
 
+from llmproxy.credentials import looks_plain
 from llmproxy.edits import Edit
 from llmproxy.jsonspans import backslashes_before
 from llmproxy.secret_names import is_credential_parameter
-from llmproxy.secret_values import looks_plain
 
 _LEAST = 19
 """Bytes of the shortest shape, and so of a run worth a look."""
@@ -76,7 +76,8 @@ def find_shapes(data: bytes) -> list[Edit]:
     Args:
         data: any bytes: JSON, text, a header's value.
     """
-    spans = list(_in_runs(data))
+    runs = data.translate(_RUNS)
+    spans = list(_in_runs(data, runs)) if _LONG_RUN in runs else []
     if b"sk-..." in data:
         spans += (hit.span() for hit in _ELIDED.finditer(data) if _begins(data, hit.start()))
     if b"=" in data:
@@ -91,9 +92,8 @@ def find_private_keys(data: bytes) -> list[Edit]:
     return [Edit(*match.span()) for match in _PEM.finditer(data)]
 
 
-def _in_runs(data: bytes) -> Iterator[tuple[int, int]]:
-    """The shapes at the starts of long runs of token characters."""
-    runs = data.translate(_RUNS)
+def _in_runs(data: bytes, runs: bytes) -> Iterator[tuple[int, int]]:
+    """The shapes at the starts of long runs of token characters, which are ``a`` in ``runs``."""
     start = runs.find(_LONG_RUN)
     while start >= 0:
         end = runs.find(b" ", start)
