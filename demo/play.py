@@ -49,6 +49,7 @@ def play(url: str) -> list[tuple[float, bytes]]:
     split = urlsplit(url)
     connection = HTTPConnection(split.hostname or "", split.port, timeout=30)
     body = json.dumps(CHAT_STREAM.body)
+    connection.connect()
     began = time.perf_counter()
     connection.request(
         "POST",

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmproxy.canonical import Canonicaliser, Fingerprints, MatchSettings, Pattern
@@ -894,6 +894,7 @@ def respelt(node: Any, chance: random.Random, *, opaque: bool = False) -> Any:
     return dict(items)
 
 
+@settings(deadline=None)
 @given(BODIES, st.randoms(use_true_random=False))
 def test_order_of_keys_white_space_and_nulls_never_count(body: Any, chance: random.Random) -> None:
     other = json.dumps(respelt(body, chance), indent=2, ensure_ascii=False)
@@ -918,6 +919,7 @@ def _scalars(node: Any, keys: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [keys]
 
 
+@settings(deadline=None)
 @given(BODIES, st.data())
 def test_a_change_of_any_scalar_makes_another_request(body: Any, data: st.DataObject) -> None:
     body["model"] = "m"
@@ -946,6 +948,7 @@ def _is_noise(path: tuple[Any, ...], old: Any, new: Any) -> bool:
     return "x-anthropic-billing-header: a" in (old, new)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200) | TREES.map(lambda tree: json.dumps(tree).encode()))
 def test_fingerprints_never_fail(body: bytes) -> None:
     made = request(body, headers=(("content-type", "multipart/form-data; boundary=a"),))
@@ -956,6 +959,7 @@ def test_fingerprints_never_fail(body: bytes) -> None:
         canonicaliser.tree(made, DAY, ordinals=True)
 
 
+@settings(deadline=None)
 @given(BODIES)
 def test_ordinals_done_twice_change_nothing_more(body: Any) -> None:
     tree = DEFAULT.tree(request(body), DAY, ordinals=True)
@@ -963,6 +967,7 @@ def test_ordinals_done_twice_change_nothing_more(body: Any) -> None:
     assert json.dumps(again, sort_keys=True) == json.dumps(tree, sort_keys=True)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20), st.text(max_size=20))
 def test_any_address_has_a_fingerprint(path: str, query: str) -> None:
     made = request(b"{}", path=path, query=query)

@@ -7,7 +7,7 @@ import json
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmproxy.jsonpath import JsonPath, Keys, parse_json_path, remove
@@ -87,12 +87,14 @@ def _reading(text: str) -> JsonPath | str:
         return str(error)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_any_text_is_a_path_or_a_value_error(text: str) -> None:
     read = _reading(text)
     assert "position" in read if isinstance(read, str) else read.text == text
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=5) | st.integers(0, 99), max_size=6))
 def test_a_path_written_from_keys_names_just_that_node(keys: list[str | int]) -> None:
     def step(key: str | int) -> str:
@@ -135,6 +137,7 @@ _TREES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(_TREES, st.sampled_from(["$.a", "$..a", "$[*]", "$.*.b", "$[1]", "$.a[0]", "$..a.b"]))
 def test_remove_deletes_exactly_the_nodes_that_match(tree: object, text: str) -> None:
     path = parse_json_path(text)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmproxy.canonical import Canonicaliser, MatchSettings, Pattern
@@ -261,6 +261,14 @@ def test_old_settings_stay_in_the_lines() -> None:
     )
 
 
+def test_old_patterns_of_any_spelling_stay_in_the_lines() -> None:
+    old = Pattern("a.b", '(?x) it\'s  # \\d\n \t["x"]')
+    settings = MatchSettings(patterns=(old,))
+    lines = accept(variant(m0="order-48213"), variant(m0="order-90411"), settings)
+    assert accepted(settings, lines).patterns[0] == old
+    assert len(accepted(settings, lines).patterns) == 2
+
+
 def test_a_parameter_of_the_query_can_be_ignored() -> None:
     old, new = request({}, query="api%2Dversion=1"), request({}, query="api%2Dversion=2")
     assert accept(old, new) == 'match:\n  ignore_query: ["api-version"]'
@@ -293,7 +301,7 @@ def test_one_pattern_serves_several_places() -> None:
     new = variant(m0="order-90411", m1="again order-90411 and order-66666")
     assert accept(old, new).count("regex") == 1
     crossed = variant(m0="order-90411", m1="again order-66666 and order-90411")
-    assert accept(old, crossed) == ""
+    assert "patterns" not in accept(old, crossed)
 
 
 @pytest.mark.parametrize(
@@ -306,8 +314,10 @@ def test_one_pattern_serves_several_places() -> None:
         ("order-48213", "order cancelled"),
     ],
 )
-def test_nothing_would_accept_another_prompt(old: str, new: str) -> None:
-    assert accept(variant(m1=old), variant(m1=new)) == ""
+def test_another_prompt_would_be_accepted_only_with_a_caution(old: str, new: str) -> None:
+    assert accept(variant(m0="Hi", m1=old), variant(m0="Hi", m1=new)) == (
+        'match:\n  ignore: ["$.messages[1].content"]  # whatever is said there, this answer follows'
+    )
 
 
 def test_nothing_but_recording_anew_would_accept_these() -> None:
@@ -320,6 +330,8 @@ def test_nothing_but_recording_anew_would_accept_these() -> None:
         {**body, "messages": body["messages"][:2]},
         {**body, "messages": body["messages"][::-1]},
         {**body, "system": "Be brief."},
+        {**body, "model": "gpt-4o-20240806", "temperature": 1},
+        {**body, "messages": [*body["messages"][:3], {"role": "tool", "content": "x"}]},
         dataclasses.replace(base, method="PUT"),
         dataclasses.replace(base, path="/v1/responses"),
         dataclasses.replace(base, upstream="groq"),
@@ -535,6 +547,7 @@ BODIES = st.dictionaries(
 QUERIES = st.sampled_from(["", "a=1", "a=2", "a=1&b=2", "a%20b=1", "b"])
 
 
+@settings(deadline=None)
 @given(BODIES, BODIES, QUERIES, QUERIES, st.sampled_from(["exact", "canonical", "transcript"]))
 def test_what_is_said_to_accept_does(old: Any, new: Any, a: str, b: str, level: Any) -> None:
     recorded, live = request(old, query=a), request(new, query=b)
@@ -549,6 +562,7 @@ def test_what_is_said_to_accept_does(old: Any, new: Any, a: str, b: str, level: 
     assert describe([found]).replace("\n", "").isprintable()
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60), st.binary(max_size=60))
 def test_any_two_bodies_can_be_compared(old: bytes, new: bytes) -> None:
     found = nearest(old, new)

@@ -7,7 +7,7 @@ import time
 from datetime import date, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmproxy.volatile import (
@@ -324,12 +324,14 @@ _PIECES = st.sampled_from(
 _TEXTS = st.lists(_PIECES | st.text(max_size=4), max_size=10).map("".join)
 
 
+@settings(deadline=None)
 @given(_TEXTS)
 def test_replacing_twice_changes_nothing_more(text: str) -> None:
     once = loose(text)
     assert loose(once) == once
 
 
+@settings(deadline=None)
 @given(_TEXTS)
 def test_the_quick_look_never_misses_what_would_change(text: str) -> None:
     if loose(text) != text:
@@ -338,6 +340,7 @@ def test_the_quick_look_never_misses_what_would_change(text: str) -> None:
         assert may_declare(text)
 
 
+@settings(deadline=None)
 @given(st.lists(st.uuids(), min_size=1, max_size=8))
 def test_ordinals_keep_apart_what_differs_and_together_what_is_the_same(
     values: list[object],
@@ -350,6 +353,7 @@ def test_ordinals_keep_apart_what_differs_and_together_what_is_the_same(
     assert names == [first[value] for value in values]
 
 
+@settings(deadline=None)
 @given(st.dates(date(2000, 1, 3), date(2099, 12, 28)), st.integers(-40, 40))
 def test_a_date_is_noise_exactly_when_it_is_within_a_day_of_now(day: date, away: int) -> None:
     now = day + timedelta(days=away) if day.year < 2099 or away < 0 else day

@@ -22,7 +22,7 @@ MAX_DEPTH = 128
 Keys = tuple[str | int, ...]
 
 # A string as runs of plain bytes between escapes: five times as fast as byte by byte.
-INSIDE_STRING = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
+INSIDE_STRING = rb'[^"\\]*+(?:\\(?:.|\Z)[^"\\]*+)*+'
 _TOKEN = re.compile(rb'"%b"?|[{}\[\],:]|[^\s{}\[\],:"]++' % INSIDE_STRING, re.DOTALL)
 _STRING = re.compile(rb'"(%b)"?' % INSIDE_STRING, re.DOTALL)
 

@@ -50,7 +50,7 @@ class Keeper:
         """The row of ``captured`` for ``run``, or why it is not kept."""
         redacted = Redacted(captured.request, self._redactor, self._max_body)
         asked = captured.request
-        dialect = dialects.of(asked.method, asked.path, asked.headers, asked.query)
+        dialect = dialects.of(asked.method, captured.path, asked.headers, asked.query)
         dialect = dialect or dialects.DEFAULT
         headers, chunks = _decoded(captured.headers, captured.chunks, self._max_body)
         content_type = _value(headers, "content-type")

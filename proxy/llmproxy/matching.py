@@ -530,15 +530,19 @@ def _common(a: Bytes, b: Bytes, step: Literal[1, -1]) -> int:
 
 # --- accepting ---
 
+_NEVER = frozenset(
+    {"model", "stream", "previous_response_id", "conversation", "container", "cachedContent"}
+)
+"""Fields that pick another answer altogether, or its format; leaving them out would give a
+wrong one."""
 # fmt: off
-_NEVER = frozenset({
-    "model", "messages", "input", "contents", "system", "systemInstruction",
-    "system_instruction", "instructions", "prompt", "stream", "previous_response_id",
-    "conversation", "container", "cachedContent", "cached_content", "content", "text", "query",
-    "documents", "requests",
+_PROMPT = frozenset({
+    "messages", "input", "contents", "content", "system", "systemInstruction",
+    "system_instruction", "instructions", "prompt", "text", "query", "documents", "requests",
 })
 # fmt: on
-"""Fields whose change asks for another answer; ignoring them would give a wrong one."""
+"""Fields that hold what is asked."""
+_CAUTION = "  # whatever is said there, this answer follows"
 _MOST_ACCEPTED = 20
 
 
@@ -566,12 +570,15 @@ def _proposals(settings: MatchSettings, changes: list[_Change]) -> Iterator[Matc
         elif changes and settings.ambiguous == "miss":
             yield replace(settings, ambiguous="in_order")
         return
-    narrowed = _narrow(base, changes)
-    if narrowed is not None:
-        yield narrowed
+    narrow = _narrow(base, changes)
+    if narrow is not None:
+        yield narrow
     in_body = all(change.place == "body" and change.keys for change in changes)
     if in_body and base.level != "transcript":
         yield replace(base, level="transcript")
+    wide = _narrow(base, changes, prompt=True)
+    if wide is not None and wide != narrow:
+        yield wide
 
 
 def _match(theirs: _Form, ours: _Form, settings: MatchSettings) -> bool:
@@ -584,8 +591,13 @@ def _match(theirs: _Form, ours: _Form, settings: MatchSettings) -> bool:
     return a.canonical == b.canonical or a.loose == b.loose or a.transcript == b.transcript
 
 
-def _narrow(settings: MatchSettings, changes: list[_Change]) -> MatchSettings | None:
-    """Settings that leave out just what changed; None where that cannot or must not be."""
+def _narrow(
+    settings: MatchSettings, changes: list[_Change], *, prompt: bool = False
+) -> MatchSettings | None:
+    """Settings that leave out just what changed; None where that cannot or must not be.
+
+    A change of what is asked is left out only with ``prompt``.
+    """
     if len(changes) > _MOST_ACCEPTED:
         return None
     ignore, ignore_query = list(settings.ignore), list(settings.ignore_query)
@@ -595,16 +607,11 @@ def _narrow(settings: MatchSettings, changes: list[_Change]) -> MatchSettings | 
             ignore_query.append(unquote_plus(str(change.keys[0])))
         elif change.place == "headers":
             headers = [name for name in headers if name.lower() != change.keys[0]]
-        elif (
-            change.place != "body"
-            or not change.keys
-            or change.last is not None
-            or change.kind == "reordered"
-        ):
+        elif not _is_ignorable(change):
             return None
         elif (found := _patterns(change.recorded, change.live)) is not None:
             patterns += (pattern for pattern in found if pattern not in patterns)
-        elif change.keys[0] in _NEVER:
+        elif change.keys[0] in _PROMPT and not prompt:
             return None
         else:
             ignore.append(_json_path(change.keys))
@@ -617,6 +624,16 @@ def _narrow(settings: MatchSettings, changes: list[_Change]) -> MatchSettings | 
     )
 
 
+def _is_ignorable(change: _Change) -> bool:
+    """Whether a field in the body may be left out: not the model, no message as a whole."""
+    if change.place != "body" or not change.keys or change.keys[0] in _NEVER:
+        return False
+    if change.kind == "reordered" or change.last is not None:
+        return False
+    whole = len(change.keys) == 1 or isinstance(change.keys[-1], int)
+    return not (change.keys[0] in _PROMPT and change.kind != "changed" and whole)
+
+
 def _write_yaml(old: MatchSettings, new: MatchSettings) -> str:
     lines = ["match:"]
     lines += (
@@ -624,17 +641,27 @@ def _write_yaml(old: MatchSettings, new: MatchSettings) -> str:
         for name in ("level", "ambiguous")
         if getattr(new, name) != getattr(old, name)
     )
-    lines += (
-        f"  {name}: {json.dumps(list(getattr(new, name)), ensure_ascii=False)}"
-        for name in ("ignore", "ignore_query", "headers")
-        if getattr(new, name) != getattr(old, name)
-    )
+    caution = any(_says(path) for path in new.ignore if path not in old.ignore)
+    for name in ("ignore", "ignore_query", "headers"):
+        if getattr(new, name) != getattr(old, name):
+            line = f"  {name}: {json.dumps(list(getattr(new, name)), ensure_ascii=False)}"
+            lines.append(line + _CAUTION if name == "ignore" and caution else line)
     if new.patterns != old.patterns:
         lines.append("  patterns:")
         for pattern in new.patterns:
-            quoted = pattern.regex.replace("'", "''")
-            lines += f"    - name: {pattern.name}", f"      regex: '{quoted}'"
+            lines += f"    - name: {pattern.name}", f"      regex: {_quote(pattern.regex)}"
     return "\n".join(lines)
+
+
+def _says(path: str) -> bool:
+    return re.split(r"[.\[]", path)[1] in _PROMPT
+
+
+def _quote(text: str) -> str:
+    """A YAML string: in single quotes, where a backslash means itself, if that can be."""
+    if text.isprintable():
+        return "'" + text.replace("'", "''") + "'"
+    return json.dumps(text)
 
 
 # --- patterns for what looks generated ---
@@ -643,7 +670,6 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]+|[^A-Za-z0-9_-]+")
 _MOST_TOKENS = 800
 _LAST_WORD = re.compile(r"([A-Za-z]{2,24})[ \t:=#(\"'/.]{1,3}\Z")
 _RESERVED = frozenset({"uuid", "time", "date", "id", "tmp", "cwd", "home"})
-_LAST_RESERVED = frozenset({"uuid", "time", "date", "id", "tmp", "cwd", "home"})
 _CLASSES = (
     ("[0-9]", re.compile(r"[0-9]+")),
     ("[0-9a-f]", re.compile(r"[0-9a-f]+")),

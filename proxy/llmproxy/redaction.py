@@ -88,7 +88,7 @@ class Redactor:
         "_carried",
         "_header_names",
         "_kinds",
-        "_known",
+        "_nets",
         "_patterns",
         "_query_names",
         "_request_fields",
@@ -115,7 +115,7 @@ class Redactor:
         # A client's requests share their key, their path and most of their headers.
         self._kinds = HeaderKinds(self._header_names)
         self._carried = lru_cache(_REMEMBERED)(self._header_secrets)
-        self._known = lru_cache(_REMEMBERED)(self._literals)
+        self._nets = lru_cache(_REMEMBERED)(self._make_nets)
         self._text = lru_cache(_REMEMBERED)(self._redacted_text)
         self.key = _digest(settings, personal)
         """Names the settings that change the outcome by name, shape or pattern; no secrets."""
@@ -211,30 +211,25 @@ class Redactor:
         streamed = media in ("events", "ndjson")
         in_json = streamed or (media == "json" and _JSON.match(body) is not None)
         joined = join_events(body) if streamed else []
-        for net in self._nets(self._known(credentials), in_json=in_json):
+        for net in self._nets(credentials, in_json):
             edits = net(body)
             if joined:
                 edits += find_across_events(joined, net)
             if edits:
                 body, cuts = splice(body, edits, cuts)
                 joined = join_events(body) if streamed else []
-        if media == "form":
-            return splice(body, find_form_fields(body, self._query_names), cuts)
-        if media == "bytes":
-            return body, cuts
-        return splice(body, fields.find(body, events=media == "events"), cuts)
+        edits = self._by_name(body, media, fields)
+        return splice(body, edits, cuts) if edits else (body, cuts)
 
-    def _nets(self, literals: Literals, *, in_json: bool) -> list[_Net]:
-        """All nets but those by name; the order is explained at the head of this file."""
-        nets = [partial(find_values, literals=literals, in_json=in_json)]
-        if self._patterns:
-            nets.append(partial(find_patterns, patterns=self._patterns, in_json=in_json))
-        return [*nets, find_private_keys, find_shapes]
+    def _by_name(self, body: bytes, media: _Media, fields: FieldFinder) -> list[Edit]:
+        if media == "form":
+            return find_form_fields(body, self._query_names)
+        return [] if media == "bytes" else fields.find(body, events=media == "events")
 
     def _redacted_text(self, text: str, credentials: tuple[str, ...]) -> str:
         """A text that is no JSON; the same object if nothing was found."""
         data = before = text.encode("utf-8", "surrogateescape")
-        for net in self._nets(self._known(credentials), in_json=False):
+        for net in self._nets(credentials, False):
             data = splice(data, net(data))[0]
         return text if data is before else data.decode("utf-8", "surrogateescape")
 
@@ -254,8 +249,13 @@ class Redactor:
         certain = low in self._header_names or "api" in low or not low.endswith("-key")
         return tuple(header_secrets(low, value, certain=certain))
 
-    def _literals(self, credentials: tuple[str, ...]) -> Literals:
-        return Literals.of((*self._secrets, *credentials))
+    def _make_nets(self, credentials: tuple[str, ...], in_json: bool) -> tuple[_Net, ...]:
+        """All nets but those by name; their order is explained at the head of this file."""
+        literals = Literals.of((*self._secrets, *credentials))
+        nets: list[_Net] = [partial(find_values, literals=literals, in_json=in_json)]
+        if self._patterns:
+            nets.append(partial(find_patterns, patterns=self._patterns, in_json=in_json))
+        return (*nets, find_private_keys, find_shapes)
 
 
 def _media(content_type: str) -> _Media:

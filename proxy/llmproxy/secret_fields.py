@@ -40,7 +40,6 @@ PERSONAL = frozenset({"user", "safety_identifier", "metadata"})
 """Fields at the top of a request that hold a person's id; of ``metadata``, its ``user_id``."""
 
 _STRING_VALUE = re.compile(rb'\s*+"(%b)' % INSIDE_STRING, re.DOTALL)
-_QUOTE = b'"'
 _OBJECT_VALUE = re.compile(rb"\s*+\{")
 _EVENT_DATA = re.compile(rb"^data:[^\r\n]*+(?:\r?\ndata:[^\r\n]*+)*+", re.MULTILINE)
 _DATA_PREFIX = re.compile(rb"^data:", re.MULTILINE)
@@ -112,7 +111,7 @@ def _keys(data: bytes, tails: tuple[bytes, ...]) -> Iterator[tuple[bytes, int, i
     """Keys that end so: (name in lower case, where its quote stands, behind its colon)."""
     position = 0
     for piece in data.lower().split(b":"):
-        key = piece if piece.endswith(_QUOTE) else piece.rstrip()
+        key = piece.rstrip()
         if key.endswith(tails):
             quote = key.rfind(b'"', 0, -1)
             if quote >= 0 and key[quote - 1 : quote] != b"\\":

@@ -32,7 +32,7 @@ _LONG_RUN = b"a" * _LEAST
 
 _SHAPES = {
     # a key as an error message quotes it
-    "masked": rb"(?:sk-|gsk_|xai-|pplx-|nvapi-|AIza)[A-Za-z0-9_-]*+\*{3,}+[A-Za-z0-9_*-]*+",
+    "masked": rb"(?:sk-|gsk_|xai-|pplx-|nvapi-|AIza)[A-Za-z0-9_-]*+(?:\*{3,}+[A-Za-z0-9_-]*+)++",
     # OpenAI, Anthropic, OpenRouter, DeepSeek and others; NVIDIA; GitLab; Slack
     "worded": rb"(?:sk-|nvapi-|glpat-|xox[abeprs]-)[A-Za-z0-9_-]{16,}+",
     # Groq, xAI; Hugging Face, Replicate, Perplexity, GitHub
@@ -48,7 +48,7 @@ _SHAPE = re.compile(
     rb"(?:%b)(?![A-Za-z0-9_-])"
     % b"|".join(b"(?P<%b>%b)" % (name.encode(), shape) for name, shape in _SHAPES.items())
 )
-_DOTTED = re.compile(rb"AQ\.[A-Za-z0-9_-]{30,}+|ya29\.[A-Za-z0-9_.-]{20,}+")
+_DOTTED = re.compile(rb"AQ\.[A-Za-z0-9_-]{30,}+|ya29(?:\.[A-Za-z0-9_-]{3,}+)++")
 _ELIDED = re.compile(rb"sk-(?:[a-z]{1,10}-){0,2}\.\.\.[A-Za-z0-9_-]{4}(?![A-Za-z0-9_-])")
 
 _PEM_LINE = rb"[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
@@ -58,7 +58,7 @@ _PEM = re.compile(
     % (_PEM_LINE, _PEM_LINE, _PEM_BREAK, _PEM_BREAK)
 )
 
-_ESCAPE_REST = re.compile(rb"\\\\(?:u[0-9a-fA-F]{4}|[bfnrt])|%[0-9a-fA-F]{2}")
+_ESCAPE_REST = re.compile(rb"\\(?:u[0-9a-fA-F]{4}|[bfnrt])|%[0-9a-fA-F]{2}")
 
 _URL_TAILS = (b"sig", b"ignature", b"key", b"Key", b"oken", b"ential", b"ecret", b"assword")
 _URL_NAME = re.compile(rb"(?:[?&;]|\\u0026)([A-Za-z0-9_-]{1,40})\Z")

@@ -19,15 +19,17 @@ from llmproxy.credentials import SHORTEST
 from llmproxy.edits import Edit, overlaps_placeholder
 from llmproxy.jsonspans import backslashes_before, strings
 
+_BACKSLASH = rb'(\\)\\(?=(?:\\\\){0,8}\\(?:u00|["/]))'  # one, with an escape behind it
 _IN_JSON = (
-    rb'(\\)\\(?=(?:\\\\){0,8}\\(?:u00|["/]))'  # a backslash, then an escape
-    rb'|\\{1,8}+(?:u00([0-9a-fA-F]{2})|(["/]))'  # also of JSON inside a JSON string
+    rb'\\{1,8}+(?:u00([0-9a-fA-F]{2})|(["/]))'  # also of JSON inside a JSON string
     rb"|(\\)\\"
 )
 _IN_URL = rb"%([0-9a-fA-F]{2})"
-_JSON_ESCAPES = re.compile(_IN_JSON + rb"|(?!)()")
-_URL_ESCAPES = re.compile(rb"(?!)()()()()|" + _IN_URL)
-_ALL_ESCAPES = re.compile(_IN_JSON + rb"|" + _IN_URL)
+_NEVER = rb"(?!)()"
+_JSON_ESCAPES = re.compile(b"|".join((_NEVER, _IN_JSON, _NEVER)))
+_EXACT_ESCAPES = re.compile(b"|".join((_BACKSLASH, _IN_JSON, _NEVER)))
+_URL_ESCAPES = re.compile(b"|".join((_NEVER * 4, _IN_URL)))
+_ALL_ESCAPES = re.compile(b"|".join((_NEVER, _IN_JSON, _IN_URL)))
 _PERCENT = re.compile(rb"%[2-9a-fA-F][0-9a-fA-F]")
 _SYNTAX = re.compile(rb'[\s"\\,:\[\]{}]')
 _ESCAPE_LETTERS = b'bfnrtu"\\/'
@@ -94,6 +96,8 @@ def _ways_to_hide(data: bytes, literals: Literals) -> Iterator[re.Pattern[bytes]
     in_url = b"%" in data and _PERCENT.search(data) is not None
     if in_json:
         yield _JSON_ESCAPES
+        if any(b"\\" in text for text in literals.texts):
+            yield _EXACT_ESCAPES
     if in_url:
         yield _URL_ESCAPES
     if in_json and in_url:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from aiohttp import web
 
@@ -95,6 +97,12 @@ class Proxy:
             return await self._choose(asked), request.received_at
         except LlmproxyError as error:
             return _problem_reply(error, dialect), loop.time()
+        except Exception as error:  # a fault of ours is told in the client's own words too
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            what = f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}"
+            log.error("llmproxy has a fault: %s", what)  # noqa: TRY400  # a message may quote a body
+            fault = LlmproxyError(f"this is a fault of llmproxy: {what}", "please report it")
+            return _problem_reply(fault, dialect), loop.time()
 
     async def _redacted(self, request: Request) -> Redacted:
         if len(request.body) <= ASIDE_ABOVE:

@@ -1,0 +1,119 @@
+"""The traffic that the subjects send: one kind of request, its reply, and streams with a rhythm.
+
+Everything follows from a number, so that client, server and cassette agree without a word
+between them, and every run sees the same bytes. Knows no server and no clock.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+
+PATH = "/v1/chat/completions"
+MARK = b'"at":"'
+"""Before the 20 digits of a frame in which a server may write when it sent it."""
+NO_TIME = b"0" * 20
+FRAME = 200
+"""Bytes of a frame, about."""
+
+_SENTENCES = (
+    "The harbour opens at six and the first boats come in with the tide.",
+    "A short answer is enough; name the source where there is one.",
+    "Costs are given without tax, in the currency of the invoice.",
+    "When two readings differ, say so and keep the earlier one.",
+    "The valve on the north side closes before the one on the south side.",
+    "Write for a reader who has the manual at hand and little time.",
+    "Every table has a heading, and no heading has a table inside it.",
+    "If the measurement is missing, leave the line out.",
+)
+
+
+def prose(size: int, seed: int) -> str:
+    """About ``size`` characters of plain sentences."""
+    chosen = random.Random(seed)
+    text = ""
+    while len(text) < size:
+        text += chosen.choice(_SENTENCES) + " "
+    return text[:size].rstrip()
+
+
+_SYSTEM = prose(700, 1)
+
+
+def request_body(number: int, *, stream: bool = False, shuffled: bool = False) -> bytes:
+    """The body of request ``number``, about 1 KB; ``shuffled`` has its keys in another order."""
+    body: dict[str, object] = {
+        "model": "gpt-4o-mini",
+        "messages": [
+            {"role": "system", "content": _SYSTEM},
+            {"role": "user", "content": f"Question {number:08d}: what follows from line 12?"},
+        ],
+        "temperature": 0.2,
+        "max_tokens": 256,
+        "tools": [],
+        "seed": 7,
+        "user": "someone",
+    }
+    if stream:
+        body["stream"] = True
+    if shuffled:
+        body = dict(reversed(body.items()))
+    return json.dumps(body).encode()
+
+
+def reply_body(number: int) -> bytes:
+    """The reply to request ``number``, about 1 KB of JSON."""
+    message = {"role": "assistant", "content": f"Answer {number:08d}. {prose(640, number)}"}
+    usage = {"prompt_tokens": 180, "completion_tokens": 150, "total_tokens": 330}
+    body = {
+        "id": f"chatcmpl-{number:08d}",
+        "object": "chat.completion",
+        "created": 1_790_000_000,
+        "model": "gpt-4o-mini",
+        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}],
+        "usage": usage,
+        "system_fingerprint": "fp_0000000000",
+    }
+    return json.dumps(body).encode()
+
+
+def frames(number: int, count: int, mean: float) -> list[tuple[float, bytes]]:
+    """Stream ``number``: ``count`` frames and the second each is due, with uneven gaps.
+
+    The gaps are log-normal (the longest some ten times the mean) and add up to
+    ``count * mean`` seconds.
+    """
+    chosen = random.Random(number)
+    gaps = [math.exp(chosen.gauss(0.0, 0.7)) for _ in range(count)]
+    scale = count * mean / sum(gaps)
+    due = 0.0
+    made = []
+    for index, gap in enumerate(gaps):
+        due += gap * scale
+        made.append((due, frame(number, index)))
+    return made
+
+
+def frame(number: int, index: int) -> bytes:
+    """One server-sent event with a place for the time it is sent at."""
+    head = b'data: {"at":"%b","stream":%d,"index":%d,"text":"' % (NO_TIME, number, index)
+    return head + b"x" * (FRAME - len(head) - 4) + b'"}\n\n'
+
+
+def http_request(host: str, body: bytes) -> bytes:
+    """A POST with the header lines that an SDK sends."""
+    lines = (
+        f"POST {PATH} HTTP/1.1",
+        f"Host: {host}",
+        "Accept-Encoding: gzip, deflate",
+        "Connection: keep-alive",
+        "Accept: application/json",
+        "Content-Type: application/json",
+        "User-Agent: benchmark/1.0",
+        "X-Stainless-Lang: python",
+        "X-Stainless-Retry-Count: 0",
+        "Authorization: Bearer made-up-for-benchmarks-0123456789",
+        f"Content-Length: {len(body)}",
+    )
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
