@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmarks.traffic import PATH, frames, reply_body, request_body
-from llmproxy.canonical import Canonicaliser
+from llmproxy.matching.canonical import Canonicaliser
 from llmproxy.interaction import Headers, Request
 from llmproxy.keeping import Keeper
 from llmproxy.recorder import Captured, Recorder
@@ -57,7 +57,7 @@ def stream(number: int, count: int, mean: float) -> Captured:
     return _captured(request_body(number, stream=True), headers, frames(number, count, mean))
 
 
-def _captured(body: bytes, headers: Headers, chunks: list[tuple[float, bytes]]) -> Captured:
+def _captured(body: bytes, headers: Headers, chunks: Sequence[tuple[float, bytes]]) -> Captured:
     return Captured(
         request=Request("POST", PATH, _ASKED, body, "default", 0.0),
         upstream="openai",

@@ -7,6 +7,7 @@ all threads of the server's process.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -15,7 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -196,10 +197,19 @@ def memory(pid: int, field: Literal["VmRSS", "VmHWM"] = "VmRSS") -> float:
     raise RuntimeError(f"no {field} for {pid}")
 
 
+def runner(*, uvloop: bool = True) -> asyncio.Runner:
+    """A runner on uvloop where it is wanted and installed, else on asyncio."""
+    return asyncio.Runner(loop_factory=_new_loop() if uvloop else None)
+
+
 def has_uvloop() -> bool:
     """Whether uvloop is installed."""
+    return _new_loop() is not None
+
+
+def _new_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
-        import uvloop  # noqa: F401, PLC0415  # an extra
+        import uvloop  # noqa: PLC0415  # an extra
     except ImportError:
-        return False
-    return True
+        return None
+    return uvloop.new_event_loop

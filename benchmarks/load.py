@@ -177,16 +177,8 @@ async def _pass(connections: list[Connection], seconds: float) -> None:
 
 
 def main() -> None:
-    result = _new_runner().run(_run(Job(**json.loads(sys.argv[1]))))
-    print(json.dumps(asdict(result)))
-
-
-def _new_runner() -> asyncio.Runner:
-    try:
-        import uvloop  # noqa: PLC0415  # an extra
-    except ImportError:
-        return asyncio.Runner()
-    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    with common.runner() as runner:
+        print(json.dumps(asdict(runner.run(_run(Job(**json.loads(sys.argv[1])))))))
 
 
 if __name__ == "__main__":

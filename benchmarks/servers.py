@@ -19,7 +19,8 @@ from itertools import pairwise
 
 from aiohttp import web
 
-from benchmarks.traffic import MARK, NO_TIME, PATH, frames, reply_body
+from benchmarks import common
+from benchmarks.traffic import MARK, NO_TIME, PATH, RHYTHMS, frames, reply_body
 
 _NUMBER = re.compile(rb"Question ([0-9]{8})")
 _LENGTH = re.compile(rb"content-length: *([0-9]+)", re.IGNORECASE)
@@ -132,7 +133,7 @@ class Provider(asyncio.Protocol):
         due = frames(number, self._options.count, self._options.mean)
         self._next(received_at, due, 0)
 
-    def _next(self, received_at: float, due: list[tuple[float, bytes]], index: int) -> None:
+    def _next(self, received_at: float, due: tuple[tuple[float, bytes], ...], index: int) -> None:
         if index == len(due):
             self._write(b"0\r\n\r\n")
             return
@@ -187,15 +188,10 @@ def main() -> None:
         application = {"bare": bare, "naive": naive}[options.name](options)
         serve = _serve_application(application, options.name)
     # the provider stays on asyncio: its transport writes at once, so the time in a frame is true
-    new_loop = None
-    if not options.no_uvloop and options.name != "provider":
-        try:
-            import uvloop  # noqa: PLC0415  # an extra
-
-            new_loop = uvloop.new_event_loop
-        except ImportError:
-            pass
-    with asyncio.Runner(loop_factory=new_loop) as runner:
+    uvloop = not options.no_uvloop and options.name != "provider"
+    for number in range(RHYTHMS):
+        frames(number, options.count, options.mean)
+    with common.runner(uvloop=uvloop) as runner:
         runner.run(serve)
 
 

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from benchmarks import common
 from benchmarks.common import cpu_seconds, percentile
-from benchmarks.traffic import MARK, NO_TIME, PATH, frames, http_request, request_body
+from benchmarks.traffic import MARK, NO_TIME, frames, http_request, request_body
 
 _END = b"0\r\n\r\n"
 _FRAME_END = b"\n\n"

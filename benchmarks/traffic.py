@@ -6,16 +6,19 @@ between them, and every run sees the same bytes. Knows no server and no clock.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import random
+from itertools import accumulate
 
 PATH = "/v1/chat/completions"
 MARK = b'"at":"'
 """Before the 20 digits of a frame in which a server may write when it sent it."""
 NO_TIME = b"0" * 20
 FRAME = 200
-"""Bytes of a frame, about."""
+"""Bytes of a frame."""
+RHYTHMS = 64
 
 _SENTENCES = (
     "The harbour opens at six and the first boats come in with the tide.",
@@ -78,26 +81,28 @@ def reply_body(number: int) -> bytes:
     return json.dumps(body).encode()
 
 
-def frames(number: int, count: int, mean: float) -> list[tuple[float, bytes]]:
+@functools.lru_cache(maxsize=None)
+def _frames(rhythm: int, count: int, mean: float) -> tuple[tuple[float, bytes], ...]:
+    chosen = random.Random(rhythm)
+    gaps = [math.exp(chosen.gauss(0.0, 0.7)) for _ in range(count)]
+    scale = count * mean / sum(gaps)
+    due = accumulate(gap * scale for gap in gaps)
+    return tuple((moment, frame(index)) for index, moment in enumerate(due))
+
+
+def frames(number: int, count: int, mean: float) -> tuple[tuple[float, bytes], ...]:
     """Stream ``number``: ``count`` frames and the second each is due, with uneven gaps.
 
     The gaps are log-normal (the longest some ten times the mean) and add up to
-    ``count * mean`` seconds.
+    ``count * mean`` seconds. There are 64 rhythms, made once each, so that a server to
+    compare with spends its time on sending.
     """
-    chosen = random.Random(number)
-    gaps = [math.exp(chosen.gauss(0.0, 0.7)) for _ in range(count)]
-    scale = count * mean / sum(gaps)
-    due = 0.0
-    made = []
-    for index, gap in enumerate(gaps):
-        due += gap * scale
-        made.append((due, frame(number, index)))
-    return made
+    return _frames(number % RHYTHMS, count, mean)
 
 
-def frame(number: int, index: int) -> bytes:
+def frame(index: int) -> bytes:
     """One server-sent event with a place for the time it is sent at."""
-    head = b'data: {"at":"%b","stream":%d,"index":%d,"text":"' % (NO_TIME, number, index)
+    head = b'data: {"at":"%b","index":%d,"text":"' % (NO_TIME, index)
     return head + b"x" * (FRAME - len(head) - 4) + b'"}\n\n'
 
 

@@ -7,9 +7,9 @@ import shlex
 import shutil
 from pathlib import Path
 
-import program
 import pytest
 
+import program
 from llmproxy.settings import Settings, load, walk
 
 ROOT = program.ROOT

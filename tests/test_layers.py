@@ -16,6 +16,7 @@ LAYERS = (
     (
         "compression",
         "dialects",
+        "jsonpath",
         "matching",
         "pacing",
         "redacted",

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from llmproxy import misslog
-from llmproxy.canonical import Canonicaliser
 from llmproxy.cassette import Cassette, Fingerprint
 from llmproxy.errors import LlmproxyError, SettingsError
 from llmproxy.interaction import RecordedRequest
 from llmproxy.keeping import Keeper
+from llmproxy.matching.canonical import Canonicaliser
 from llmproxy.misses import nearest, tell
 from llmproxy.redaction import Redactor
 from llmproxy.settings import Settings

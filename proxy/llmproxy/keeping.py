@@ -11,10 +11,10 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from llmproxy import cassette, dialects
-from llmproxy.canonical import Canonicaliser
 from llmproxy.cassette_schema import FINGERPRINTS
 from llmproxy.compression import Decoder
 from llmproxy.interaction import Chunk, Headers, Interaction, RecordedRequest, RecordedResponse
+from llmproxy.matching.canonical import Canonicaliser
 from llmproxy.recorder import Captured, Kept
 from llmproxy.redacted import Redacted
 from llmproxy.redaction import Redactor

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from llmproxy import misslog
 from llmproxy.asked import Asked
-from llmproxy.canonical import Canonicaliser
 from llmproxy.cassette import Cassette, recorded_day
 from llmproxy.interaction import RecordedRequest
-from llmproxy.matching import Candidate, describe, rank, summary_line
+from llmproxy.matching.canonical import Canonicaliser
+from llmproxy.matching.ranking import Candidate, describe, rank, summary_line
 from llmproxy.upstreams import Upstream
 
 COMPARED = 300

@@ -17,7 +17,6 @@ from urllib.parse import quote
 
 from llmproxy import dialects
 from llmproxy.asked import Asked
-from llmproxy.canonical import Canonicaliser
 from llmproxy.cassette import Cassette, Fingerprint
 from llmproxy.forward import POINTS_BACK, Forwarder
 from llmproxy.interaction import (
@@ -30,6 +29,7 @@ from llmproxy.interaction import (
     RecordedRequest,
     Reply,
 )
+from llmproxy.matching.canonical import Canonicaliser
 from llmproxy.misses import Misses
 from llmproxy.pacing import Pace
 from llmproxy.redaction import is_credential_header

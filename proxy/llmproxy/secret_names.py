@@ -168,7 +168,7 @@ class HeaderKinds(dict[str, HeaderKind]):
         further: names of credentials beside the known ones, as ``normal_names`` gives them.
     """
 
-    def __init__(self, further: frozenset[str]) -> None:
+    def __init__(self, further: frozenset[str] = frozenset()) -> None:
         super().__init__()
         self._further = further
 

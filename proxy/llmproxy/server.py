@@ -97,7 +97,7 @@ class Proxy:
             return await self._choose(asked), request.received_at
         except LlmproxyError as error:
             return _problem_reply(error, dialect), loop.time()
-        except Exception as error:  # a fault of ours is told in the client's own words too
+        except Exception as error:  # noqa: BLE001  # a fault of ours is told in the client's shape too
             place = traceback.extract_tb(error.__traceback__)[-1]
             what = f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}"
             log.error("llmproxy has a fault: %s", what)  # noqa: TRY400  # a message may quote a body

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from llmproxy.canonical import Canonicaliser
 from llmproxy.cassette import Cassette
 from llmproxy.control import Control
 from llmproxy.errors import CassetteError, SettingsError
 from llmproxy.forward import Forwarder, ForwardSettings
 from llmproxy.journal import Journal
 from llmproxy.keeping import Keeper
+from llmproxy.matching.canonical import Canonicaliser
 from llmproxy.misses import Misses
 from llmproxy.pacing import Pace
 from llmproxy.recorder import Recorder

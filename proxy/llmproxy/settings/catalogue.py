@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from llmproxy.kinds import Kind
+from llmproxy.settings.kinds import Kind
 
 _LONGEST_NAME = 60
 """Characters of a wrong name for which a right one is looked up: looking takes its time."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llmproxy.catalogue import Setting, nearest
 from llmproxy.errors import SettingsError
+from llmproxy.settings.catalogue import Setting, nearest
 
 if TYPE_CHECKING:
     from llmproxy.yamlfile import Document, YamlPath

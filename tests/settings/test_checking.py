@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmproxy import yamlfile
-from llmproxy.catalogue import Setting
 from llmproxy.errors import SettingsError
 from llmproxy.settings import Settings, json_schema, load, walk
+from llmproxy.settings.catalogue import Setting
 
 SETTINGS = {each.name: each for each in walk(Settings)}
 

@@ -14,8 +14,8 @@ import jsonschema
 import pytest
 
 from llmproxy import yamlfile
-from llmproxy.canonical import MatchSettings, Pattern
 from llmproxy.errors import SettingsError
+from llmproxy.matching.canonical import MatchSettings, Pattern
 from llmproxy.redaction import RedactSettings
 from llmproxy.settings import (
     Loaded,
@@ -28,7 +28,7 @@ from llmproxy.settings import (
     walk,
 )
 
-OURS = Path(__file__).parent.parent / "proxy.yml"
+OURS = Path(__file__).parent.parent.parent / "proxy.yml"
 SETTINGS = {each.name: each for each in walk(Settings)}
 
 
@@ -137,7 +137,7 @@ def test_each_value_knows_where_it_came_from(folder: Path) -> None:
         "host": "proxy.yml:1",
         "replay.pace": "LLMPROXY_REPLAY_PACE",
         "replay.repeat": "proxy.yml:4",
-        "match.level": "--match-level",
+        "match.level": "--match",
     }
     assert loaded.file == folder / "proxy.yml"
 
@@ -339,7 +339,7 @@ def test_reading_the_model_loads_neither_pydantic_nor_yaml_nor_aiohttp() -> None
         "import sys; from llmproxy.settings import Settings, walk; list(walk(Settings));"
         "print([m for m in ('pydantic', 'pydantic_core', 'yaml', 'aiohttp') if m in sys.modules])"
     )
-    proxy = str(Path(__file__).parent.parent / "proxy")
+    proxy = str(Path(__file__).parent.parent.parent / "proxy")
     answer = subprocess.run(
         [sys.executable, "-c", code],
         check=False,

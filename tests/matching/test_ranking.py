@@ -15,9 +15,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmproxy.canonical import Canonicaliser, MatchSettings, Pattern
 from llmproxy.interaction import RecordedRequest
-from llmproxy.matching import Candidate, Difference, describe, rank, summary_line
+from llmproxy.matching.canonical import Canonicaliser, MatchSettings, Pattern
+from llmproxy.matching.differences import Difference
+from llmproxy.matching.ranking import Candidate, describe, rank, summary_line
 
 DAY = date(2026, 11, 20)
 TODAY = date(2027, 3, 5)

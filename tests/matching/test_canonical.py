@@ -17,9 +17,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmproxy.canonical import Canonicaliser, Fingerprints, MatchSettings, Pattern
 from llmproxy.errors import SettingsError
 from llmproxy.interaction import RecordedRequest
+from llmproxy.matching.canonical import Canonicaliser, Fingerprints, MatchSettings, Pattern
 
 DAY = date(2026, 11, 20)
 """When the recorded side was recorded."""

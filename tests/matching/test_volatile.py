@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmproxy.volatile import (
+from llmproxy.matching.volatile import (
     Ordinals,
     find_directories,
     may_change,

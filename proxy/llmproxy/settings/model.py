@@ -17,11 +17,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from llmproxy.canonical import MatchSettings
-from llmproxy.catalogue import Setting, list_settings
-from llmproxy.checking import Checker, Finding, adapter
 from llmproxy.errors import SettingsError
-from llmproxy.kinds import (
+from llmproxy.matching.canonical import MatchSettings
+from llmproxy.redaction import RedactSettings
+from llmproxy.setting import setting
+from llmproxy.settings.catalogue import Setting, list_settings
+from llmproxy.settings.checking import Checker, Finding, adapter
+from llmproxy.settings.kinds import (
     DURATION,
     FOLDER,
     HEADER_NAME,
@@ -37,9 +39,7 @@ from llmproxy.kinds import (
     UPSTREAM_URL,
     Kind,
 )
-from llmproxy.redaction import RedactSettings
-from llmproxy.setting import setting
-from llmproxy.sources import (
+from llmproxy.settings.sources import (
     FILE_NAME,
     Layer,
     find_file,
