@@ -18,13 +18,16 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "proxy"))
 
-from benchmarks import common, rhythm  # noqa: E402
+from benchmarks import common, open, record, replay, rhythm  # noqa: E402
 from benchmarks.common import Scale, Table  # noqa: E402
 
 Subject = Callable[[Scale, Path], Iterator[Table]]
 
 SUBJECTS: Mapping[str, Subject] = {
     "rhythm": rhythm.run,
+    "replay": replay.run,
+    "record": record.run,
+    "open": open.run,
 }
 
 
@@ -43,12 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     size: common.Size = "tiny" if given.tiny else "quick" if given.quick else "full"
     scale = Scale(size, uvloop=not given.no_uvloop and common.has_uvloop())
     print(_where(scale))
-    for name in given.subjects or SUBJECTS:
-        began = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="llmproxy-benchmark-") as folder:
+    with tempfile.TemporaryDirectory(prefix="llmproxy-benchmark-") as folder:
+        for name in given.subjects or SUBJECTS:
+            began = time.monotonic()
             for table in SUBJECTS[name](scale, Path(folder)):
                 print(f"\n{table}", end="", flush=True)
-        print(f"({name}: {time.monotonic() - began:.0f} s, {_busy()})", flush=True)
+            print(f"({name}: {time.monotonic() - began:.0f} s, {_busy()})", flush=True)
 
 
 def _where(scale: Scale) -> str:

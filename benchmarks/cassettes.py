@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmarks.traffic import PATH, frames, reply_body, request_body
-from llmproxy.matching.canonical import Canonicaliser
 from llmproxy.interaction import Headers, Request
 from llmproxy.keeping import Keeper
+from llmproxy.matching.canonical import Canonicaliser
 from llmproxy.recorder import Captured, Recorder
 from llmproxy.redaction import Redactor
 from llmproxy.settings import Settings
@@ -71,6 +71,14 @@ def _captured(body: bytes, headers: Headers, chunks: Sequence[tuple[float, bytes
         ended_at=chunks[-1][0],
         end="eof",
     )
+
+
+def chats(folder: Path, count: int) -> Path:
+    """A cassette of ``count`` requests and replies of 1 KB each; made once in a folder."""
+    path = folder / f"chats-{count}.db"
+    if not path.exists():
+        write(path, (chat(number) for number in range(count)))
+    return path
 
 
 def write(path: Path, exchanges: Iterable[Captured], queue: int = 2**24) -> float:

@@ -38,7 +38,7 @@ LAYERS = (
         "yamlfile",
     ),
     # I/O
-    ("asked", "control", "forward", "misses", "player", "responders", "server", "wire"),
+    ("asked", "control", "forward", "misses", "player", "responders", "server", "wheel", "wire"),
     # edges
     ("__init__", "__main__", "background", "cli", "explaining", "running", "service", "terminal"),
 )

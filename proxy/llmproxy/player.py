@@ -1,4 +1,4 @@
-"""The player: the only place that sleeps and that writes to the client.
+"""The player: the only place that waits and that writes to the client.
 
 Whoever gave a reply, it is sent here: each chunk at ``received_at + offset``, deadlines
 from the one moment when the request had been read whole, so nothing drifts. Live replies go
@@ -8,46 +8,43 @@ out as they come. A reply that ended in a broken connection ends in one again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Sequence
 
 from aiohttp import web
 
 from llmproxy.errors import StreamBroken
 from llmproxy.interaction import Chunk, Reply
 from llmproxy.journal import Entry
+from llmproxy.wheel import SLACK, Wheel
 from llmproxy.wire import Wire, encode_head, has_no_body
 
-TOGETHER = 0.0005
-"""Moments closer than this, in seconds, leave in one write."""
+MOST_BUFFERED = 2**20
+"""Bytes that may wait for a slow client before its stream waits too."""
 
-EARLY = 0.0002
-"""A deadline this near, in seconds, counts as reached: no timer is as exact."""
-
-AT_ONCE = 64
-"""So many chunks may leave without a pause before others get their turn."""
+SLOW_CLIENT = 0.02
+"""Seconds until the next look at a client that does not read."""
 
 
 async def play(
-    reply: Reply, web_request: web.BaseRequest, received_at: float, entry: Entry
+    reply: Reply, web_request: web.BaseRequest, received_at: float, entry: Entry, wheel: Wheel
 ) -> web.StreamResponse:
     """Send ``reply``; returns aiohttp's response object when the last byte is out.
 
     A client that leaves is no error: a live reply is then read on as its source wishes.
     """
-    loop = asyncio.get_running_loop()
     entry.status = reply.status
     bodiless = has_no_body(web_request.method, reply.status)
     wire = _wire(reply, web_request, bodiless)
-    await until(received_at + reply.head_at, loop)
+    await wheel.until(received_at + reply.head_at)
     await wire.prepare(web_request)
-    entry.first_byte = loop.time()
+    entry.first_byte = asyncio.get_running_loop().time()
     try:
         if not isinstance(reply.chunks, tuple):
             await _play_live(reply, reply.chunks, wire, entry)
         elif bodiless:
             await wire.write_eof()
         else:
-            await _play_kept(reply, reply.chunks, wire, received_at, loop)
+            await _play_kept(reply, reply.chunks, wire, received_at, wheel)
     except ConnectionError:
         entry.note = "client left"
         wire.abort()
@@ -56,12 +53,6 @@ async def play(
         wire.abort()
         raise
     return wire
-
-
-async def until(deadline: float, loop: asyncio.AbstractEventLoop) -> None:
-    """Return at ``deadline``, a reading of the loop's clock; at once if it has passed."""
-    while (left := deadline - loop.time()) > EARLY:  # noqa: ASYNC110  # a timer may fire early
-        await asyncio.sleep(left)
 
 
 def _wire(reply: Reply, web_request: web.BaseRequest, bodiless: bool) -> Wire:
@@ -77,31 +68,69 @@ def _wire(reply: Reply, web_request: web.BaseRequest, bodiless: bool) -> Wire:
 
 
 async def _play_kept(
-    reply: Reply,
-    chunks: tuple[Chunk, ...],
-    wire: Wire,
-    received_at: float,
-    loop: asyncio.AbstractEventLoop,
+    reply: Reply, chunks: tuple[Chunk, ...], wire: Wire, received_at: float, wheel: Wheel
 ) -> None:
+    """All but the last chunk by the wheel; the last one with the end, where they came together."""
     ended_at = reply.ended_at if reply.ended_at is not None else reply.head_at
     first = chunks[0].offset if chunks else ended_at
-    if first - reply.head_at > TOGETHER:
+    if first - reply.head_at > SLACK:
         wire.send_head()
-    last = None
-    if chunks and reply.end == "eof" and ended_at - chunks[-1].offset <= TOGETHER:
-        chunks, last = chunks[:-1], chunks[-1]
-    for number, chunk in enumerate(chunks, 1):
-        await until(received_at + chunk.offset, loop)
-        if chunk.data:
-            await wire.write(chunk.data)
-        if number % AT_ONCE == 0:
-            await asyncio.sleep(0)
-    await until(received_at + (last.offset if last else ended_at), loop)
+    last = b""
+    if chunks and reply.end == "eof" and ended_at - chunks[-1].offset <= SLACK:
+        ended_at, last = chunks[-1].offset, chunks[-1].data
+        chunks = chunks[:-1]
+    if chunks:
+        await wheel.until(received_at + chunks[0].offset)
+        wire.send_head()
+        await _Stream(chunks, wire, received_at, wheel).played
+    await wheel.until(received_at + ended_at)
     if reply.end == "reset":
         wire.send_head()
         wire.abort()
     else:
-        await wire.write_eof(last.data if last else b"")
+        await wire.write_eof(last)
+
+
+class _Stream:
+    """The chunks of one reply on the wheel; ``played`` is done when all are written.
+
+    Raises (in ``played``):
+        ConnectionResetError: the client has left.
+    """
+
+    def __init__(
+        self, chunks: Sequence[Chunk], wire: Wire, received_at: float, wheel: Wheel
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._due = [received_at + chunk.offset for chunk in chunks]
+        self._frames = [wire.frame(chunk.data) for chunk in chunks]
+        self._next = 0
+        self._wire = wire
+        self._wheel = wheel
+        self.played: asyncio.Future[None] = self._loop.create_future()
+        self._step()
+
+    def _step(self) -> None:
+        """Write what is due in one go, and come again for the next."""
+        if self.played.done():
+            return
+        if self._wire.gone:
+            self.played.set_exception(ConnectionResetError())
+            return
+        now = self._loop.time()
+        if self._wire.buffered > MOST_BUFFERED:
+            self._wheel.call_at(now + SLOW_CLIENT, self._step)
+            return
+        start, due = self._next, self._due
+        while self._next < len(due) and due[self._next] <= now + SLACK:
+            self._next += 1
+            if self._next % 256 == 0:
+                break
+        self._wire.write_frames(self._frames[start : self._next])
+        if self._next < len(due):
+            self._wheel.call_at(due[self._next], self._step)
+        else:
+            self.played.set_result(None)
 
 
 async def _play_live(reply: Reply, chunks: AsyncIterable[Chunk], wire: Wire, entry: Entry) -> None:

@@ -38,24 +38,26 @@ def read_patterns(texts: tuple[str, ...]) -> Patterns:
 def find_patterns(data: bytes, patterns: Patterns, *, in_json: bool) -> list[Edit]:
     """The edits for all that the patterns match in ``data``."""
     edits = [
-        Edit(*_grown(data, *match.span(group)))
+        Edit(match.start(group), _whole_end(data, match.end(group)))
         for pattern in patterns
         for match in pattern.finditer(data)
         for group in range(1 if pattern.groups else 0, pattern.groups + 1)
-        if match.start(group) < match.end(group)
+        if match.start(group) < match.end(group) and not _inside(data, match.start(group))
     ]
     return _as_strings(data, edits) if edits and in_json else edits
 
 
-def _grown(data: bytes, start: int, end: int) -> tuple[int, int]:
-    """The span with every placeholder whole that it reaches into."""
+def _inside(data: bytes, start: int) -> bool:
+    """Whether a placeholder has begun before ``start`` and not ended."""
     reach = len(PLACEHOLDER) - 1
-    left = data.find(PLACEHOLDER, max(0, start - reach), start + reach)
-    right = data.rfind(PLACEHOLDER, max(0, end - reach), end + reach)
-    return (
-        start if left < 0 else left,
-        end if right < 0 else right + len(PLACEHOLDER),
-    )
+    return data.find(PLACEHOLDER, max(0, start - reach), start + reach) >= 0
+
+
+def _whole_end(data: bytes, end: int) -> int:
+    """The end of the placeholder that ``end`` would cut in two, or ``end`` itself."""
+    reach = len(PLACEHOLDER) - 1
+    cut = data.rfind(PLACEHOLDER, max(0, end - reach), end + reach)
+    return end if cut < 0 else cut + len(PLACEHOLDER)
 
 
 def _as_strings(data: bytes, edits: list[Edit]) -> list[Edit]:

@@ -29,6 +29,7 @@ from llmproxy.redaction import Redactor
 from llmproxy.responders import Responder, error_reply
 from llmproxy.sessions import DEFAULT
 from llmproxy.upstreams import cut_absolute, split_session
+from llmproxy.wheel import Wheel
 
 log = logging.getLogger("llmproxy")
 
@@ -48,6 +49,7 @@ class Proxy:
     journal: Journal
     max_request: int
     aside: ThreadPoolExecutor
+    wheel: Wheel
 
     async def handle(self, web_request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; aiohttp's handler."""
@@ -62,7 +64,7 @@ class Proxy:
                 entry.repeated = reply.match.turn > reply.match.turns
             if "Origin" in web_request.headers:
                 reply = _for_browsers(reply)
-            return await play(reply, web_request, received_at, entry)
+            return await play(reply, web_request, received_at, entry, self.wheel)
         finally:
             self.journal.close(entry, loop.time())
 

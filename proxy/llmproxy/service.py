@@ -31,6 +31,7 @@ from llmproxy.server import Proxy, Running, listen
 from llmproxy.sessions import Sessions
 from llmproxy.settings import Settings
 from llmproxy.upstreams import KNOWN, Upstream, local_lines, parse_upstream, parse_upstreams
+from llmproxy.wheel import Wheel
 
 Command = Literal["record", "replay"]
 
@@ -146,6 +147,7 @@ async def serving(plan: Plan) -> AsyncIterator[Service]:
             journal=journal,
             max_request=settings.max_request,
             aside=aside,
+            wheel=Wheel(asyncio.get_running_loop()),
         )
         running = await listen(proxy, settings.host, settings.port)
         stack.push_async_callback(running.close, settings.shutdown_time)

@@ -8,6 +8,8 @@ attributes of aiohttp; all else here is its public ``StreamResponse``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
@@ -78,6 +80,28 @@ class Wire(web.StreamResponse):
         """Send the head now, without waiting for a body byte."""
         if self._payload_writer is not None:
             self._payload_writer.send_headers()
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client has left."""
+        transport = None if self._req is None else self._req.transport
+        return transport is None or transport.is_closing()
+
+    @property
+    def buffered(self) -> int:
+        """Bytes written that the client has not taken yet."""
+        transport = None if self._req is None else self._req.transport
+        return 0 if transport is None else transport.get_write_buffer_size()
+
+    def frame(self, data: bytes) -> bytes:
+        """``data`` as it stands on the wire; nothing for nothing, which would end the body."""
+        return b"%x\r\n%b\r\n" % (len(data), data) if self._frame and data else data
+
+    def write_frames(self, frames: Sequence[bytes]) -> None:
+        """Write frames at once; call ``send_head`` before, and look at ``gone`` and ``buffered``."""
+        transport = None if self._req is None else self._req.transport
+        if transport is not None and frames:
+            transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
 
     def abort(self) -> None:
         """Break the connection as the recorded one broke: what was written leaves first."""
