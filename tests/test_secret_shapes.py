@@ -35,6 +35,7 @@ AROUND = {
     "emphasised": "use **{}** here",
     "in a URL": "https://example.com/v1/models?x=1&y={}&z=2",
     "percent-encoded": "x%3D{}",
+    "in a path": "/v1/models/{}/x",
     "in a shell": 'curl -H "Authorization: Bearer {}" https://example.com',
 }
 
@@ -56,10 +57,11 @@ NEAR_MISSES = {
     "a name for tests": "sk-" + "my-key-for-local-tests-v2",
     "a masked word": "task-****-" + mixed(20),
     "too short": "sk-" + mixed(12),
+    "a Google key in base64": mixed(9) + "/" + "AIza" + mixed(35) + "=",
     "too long for a Google key": "AIza" + mixed(36),
     "too short for a Google key": "AIza" + mixed(34),
     "lower case in an AWS id": "AKIA" + "ab12cd34" * 2,
-    "an AWS id in base64": "x+" + "AKIA" + "AB12CD34" * 2 + "/" + mixed(20),
+    "an AWS id in base64": mixed(9) + "+" + "AKIA" + "AB12CD34" * 2 + "/" + mixed(20),
     "a JWT of two parts": jwt().rpartition(".")[0],
     "a token of five parts": jwt() + "." + mixed(20) + "." + mixed(20),
     "three parts that are no JSON": jwt(b"what is this, no JSON at all"),

@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from time import monotonic
 from types import SimpleNamespace, TracebackType
 from typing import Literal, Self
 
@@ -179,14 +180,13 @@ class Exchange:
         address: Address,
         response: aiohttp.ClientResponse,
     ) -> None:
-        self._loop = asyncio.get_running_loop()
         self._settings = forwarder.settings
         self._recorder = forwarder.recorder
         self._request = request
         self._address = address
         self._response = response
-        self._began = time.time() - (self._loop.time() - request.received_at)
-        self.head_at = self._loop.time() - request.received_at
+        self._began = time.time() - (monotonic() - request.received_at)
+        self.head_at = monotonic() - request.received_at
         self.headers: Headers = tuple((_str(n), _str(v)) for n, v in response.raw_headers)
         self._kept: list[tuple[float, bytes]] = []
         self._kept_bytes = 0
@@ -196,7 +196,7 @@ class Exchange:
     def client_left(self) -> None:
         """Nobody reads any more: read on within bounds, or not at all."""
         bounded = self._settings.on_disconnect == "finish"
-        self._give_up_at = self._loop.time() + (self._settings.disconnect_time if bounded else 0.0)
+        self._give_up_at = monotonic() + (self._settings.disconnect_time if bounded else 0.0)
         self._give_up_bytes = self._kept_bytes + self._settings.disconnect_bytes
 
     async def chunks(self) -> AsyncIterator[Chunk]:
@@ -233,7 +233,7 @@ class Exchange:
     async def _read(self) -> AsyncIterator[Chunk]:
         if not self._gathered():
             while data := await self._next():
-                yield Chunk(self._loop.time() - self._request.received_at, data)
+                yield Chunk(monotonic() - self._request.received_at, data)
             return
         parts: list[bytes] = []
         broken: StreamBroken | None = None
@@ -243,7 +243,7 @@ class Exchange:
         except StreamBroken as error:
             broken = error
         if parts:
-            yield Chunk(self._loop.time() - self._request.received_at, b"".join(parts))
+            yield Chunk(monotonic() - self._request.received_at, b"".join(parts))
         if broken is not None:
             raise broken
 
@@ -256,10 +256,11 @@ class Exchange:
         )
 
     async def _next(self) -> bytes:
-        silence = self._loop.time() + self._settings.idle
-        deadline = silence if self._give_up_at is None else min(silence, self._give_up_at)
+        patience = self._settings.idle
+        if self._give_up_at is not None:
+            patience = min(patience, max(0.0, self._give_up_at - monotonic()))
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout(patience):
                 return await self._response.content.readany()
         except TimeoutError as error:
             raise StreamBroken(
@@ -273,7 +274,7 @@ class Exchange:
             return ""
         if self._settings.on_disconnect == "cancel":
             return "the client left"
-        late = self._loop.time() >= self._give_up_at
+        late = monotonic() >= self._give_up_at
         if late or self._kept_bytes > self._give_up_bytes:
             return "the client left and the rest took too long"
         return ""
@@ -308,7 +309,7 @@ class Exchange:
                 headers=self.headers,
                 head_at=self.head_at,
                 chunks=tuple(self._kept),
-                ended_at=self._loop.time() - self._request.received_at,
+                ended_at=monotonic() - self._request.received_at,
                 end=end,
             )
         )

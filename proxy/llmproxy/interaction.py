@@ -32,7 +32,7 @@ class Request:
     """A live request as it came. Never kept and never logged: it holds credentials.
 
     ``target`` is path and query in the bytes that came, without the session's prefix and
-    without scheme and host; ``received_at`` is a reading of the loop's clock.
+    without scheme and host; ``received_at`` is a reading of ``time.monotonic``.
     """
 
     method: str

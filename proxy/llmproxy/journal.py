@@ -15,7 +15,7 @@ log = logging.getLogger("llmproxy")
 
 @dataclass(slots=True)
 class Entry:
-    """What becomes of one request. Times in seconds of the loop's clock."""
+    """What becomes of one request. Times are readings of ``time.monotonic``."""
 
     method: str = ""
     path: str = ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Sequence
+from time import monotonic
 
 from aiohttp import web
 
@@ -37,7 +38,7 @@ async def play(
     wire = _wire(reply, web_request, bodiless)
     await wheel.until(received_at + reply.head_at)
     await wire.prepare(web_request)
-    entry.first_byte = asyncio.get_running_loop().time()
+    entry.first_byte = monotonic()
     try:
         if not isinstance(reply.chunks, tuple):
             await _play_live(reply, reply.chunks, wire, entry)
@@ -101,13 +102,12 @@ class _Stream:
     def __init__(
         self, chunks: Sequence[Chunk], wire: Wire, received_at: float, wheel: Wheel
     ) -> None:
-        self._loop = asyncio.get_running_loop()
         self._due = [received_at + chunk.offset for chunk in chunks]
         self._frames = [wire.frame(chunk.data) for chunk in chunks]
         self._next = 0
         self._wire = wire
         self._wheel = wheel
-        self.played: asyncio.Future[None] = self._loop.create_future()
+        self.played: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._step()
 
     def _step(self) -> None:
@@ -117,7 +117,7 @@ class _Stream:
         if self._wire.gone:
             self.played.set_exception(ConnectionResetError())
             return
-        now = self._loop.time()
+        now = monotonic()
         if self._wire.buffered > MOST_BUFFERED:
             self._wheel.call_at(now + SLOW_CLIENT, self._step)
             return

@@ -58,6 +58,7 @@ _PEM = re.compile(
     % (_PEM_LINE, _PEM_LINE, _PEM_BREAK, _PEM_BREAK)
 )
 
+_BASE64_BEFORE = re.compile(rb"([A-Za-z0-9]*)[+/]\Z")
 _ESCAPE_REST = re.compile(rb"\\(?:u[0-9a-fA-F]{4}|[bfnrt])|%[0-9a-fA-F]{2}")
 
 _URL_TAILS = (b"sig", b"ignature", b"key", b"Key", b"oken", b"ential", b"ecret", b"assword")
@@ -162,7 +163,9 @@ def _no_words(match: re.Match[bytes]) -> bool:
 
 
 def _not_in_base64(match: re.Match[bytes]) -> bool:
-    return match.string[match.start() - 1 : match.start()] not in (b"+", b"/")
+    """Whether a path may stand before the token, not the beginning of a base64 text."""
+    before = _BASE64_BEFORE.search(match.string[max(0, match.start() - 32) : match.start()])
+    return before is None or looks_plain(before[1].decode("ascii"))
 
 
 def _is_jwt(match: re.Match[bytes]) -> bool:

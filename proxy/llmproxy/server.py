@@ -13,6 +13,7 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import monotonic
 
 from aiohttp import web
 
@@ -53,8 +54,7 @@ class Proxy:
 
     async def handle(self, web_request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; aiohttp's handler."""
-        loop = asyncio.get_running_loop()
-        entry = Entry(method=web_request.method, began=loop.time())
+        entry = Entry(method=web_request.method, began=monotonic())
         try:
             reply, received_at = await self._reply(web_request, entry)
             entry.source, entry.miss = reply.source, reply.miss
@@ -66,15 +66,14 @@ class Proxy:
                 reply = _for_browsers(reply)
             return await play(reply, web_request, received_at, entry, self.wheel)
         finally:
-            self.journal.close(entry, loop.time())
+            self.journal.close(entry, monotonic())
 
     async def _reply(self, web_request: web.BaseRequest, entry: Entry) -> tuple[Reply, float]:
-        loop = asyncio.get_running_loop()
         target = cut_absolute(web_request.raw_path)
         if target.startswith(PREFIX):
             entry.path = target.partition("?")[0]
             await _read_body(web_request, 0)
-            return self.control.answer(web_request.method, target), loop.time()
+            return self.control.answer(web_request.method, target), monotonic()
         headers = _headers(web_request)
         dialect: dialects.Dialect | None = None
         try:
@@ -84,7 +83,7 @@ class Proxy:
             entry.path = self.redactor.path(path)
             entry.session = named or _session(web_request)
             if refused := _refused_by_http(web_request, dialect):
-                return refused, loop.time()
+                return refused, monotonic()
             body = await _read_body(web_request, self.max_request)
             request = Request(
                 method=web_request.method,
@@ -92,19 +91,19 @@ class Proxy:
                 headers=headers,
                 body=body,
                 session=entry.session,
-                received_at=loop.time(),
+                received_at=monotonic(),
             )
             ours = f"http://{web_request.headers.get('Host', 'localhost')}{prefix}"
             asked = Asked(request, await self._redacted(request), dialect, ours)
             return await self._choose(asked), request.received_at
         except LlmproxyError as error:
-            return _problem_reply(error, dialect), loop.time()
+            return _problem_reply(error, dialect), monotonic()
         except Exception as error:  # noqa: BLE001  # a fault of ours is told in the client's shape too
             place = traceback.extract_tb(error.__traceback__)[-1]
             what = f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}"
             log.error("llmproxy has a fault: %s", what)  # noqa: TRY400  # a message may quote a body
             fault = LlmproxyError(f"this is a fault of llmproxy: {what}", "please report it")
-            return _problem_reply(fault, dialect), loop.time()
+            return _problem_reply(fault, dialect), monotonic()
 
     async def _redacted(self, request: Request) -> Redacted:
         if len(request.body) <= ASIDE_ABOVE:

@@ -2,7 +2,8 @@
 
 A timer of its own for each chunk costs a task switch and, on uvloop, fires early and spins.
 Here a single tick of a millisecond serves every deadline that has come; it runs only while
-somebody waits, and sleeps through a long pause.
+somebody waits, and sleeps through a long pause. The clock is ``time.monotonic``, not the
+loop's: uvloop counts whole milliseconds only.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import Callable
+from time import monotonic
 
 TICK = 0.001
 """Seconds between two looks at the deadlines."""
@@ -23,7 +25,7 @@ AHEAD = 0.003
 
 
 class Wheel:
-    """Calls back at moments of the loop's clock. Belongs to one loop."""
+    """Calls back at readings of ``time.monotonic``. Belongs to one loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -36,14 +38,14 @@ class Wheel:
         """Call ``callback`` at ``deadline``, not before the next turn of the loop."""
         heapq.heappush(self._waiting, (deadline, next(self._numbers), callback))
         if self._timer is None:
-            self._arm(self._loop.time())
+            self._arm(monotonic())
         elif deadline < self._next_look - TICK:
             self._timer.cancel()
-            self._arm(self._loop.time())
+            self._arm(monotonic())
 
     async def until(self, deadline: float) -> None:
         """Return at ``deadline``; at once if it has come."""
-        if deadline - self._loop.time() <= SLACK:
+        if deadline - monotonic() <= SLACK:
             return
         reached = self._loop.create_future()
         self.call_at(deadline, lambda: None if reached.done() else reached.set_result(None))
@@ -57,8 +59,8 @@ class Wheel:
     def _look(self) -> None:
         self._timer = None
         waiting = self._waiting
-        due = self._loop.time() + SLACK
+        due = monotonic() + SLACK
         while waiting and waiting[0][0] <= due:
             heapq.heappop(waiting)[2]()
         if waiting and self._timer is None:
-            self._arm(self._loop.time())
+            self._arm(monotonic())
