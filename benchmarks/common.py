@@ -164,7 +164,7 @@ def client(module: str, **job: Any) -> dict[str, Any]:
         text=True,
         env=environment(),
         check=True,
-        timeout=300,
+        timeout=60,
     )
     result: dict[str, Any] = json.loads(done.stdout)
     return result

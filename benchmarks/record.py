@@ -164,12 +164,10 @@ def _recorded(
             uvloop=scale.uvloop,
         ) as server,
     ):
-        began = time.monotonic()
         asked = load.run(
             server.url, server.pid, 1000, plan.seconds * 2, connections=32, warm_up=0.0, variant=variant
         )
         took, highest = asked.asked / asked.per_second, common.memory(server.pid, "VmHWM")
-        del began
         closing = server.stop()
     return Recorded(what, asked.asked, _rows(cassette), took + closing, closing, highest)
 

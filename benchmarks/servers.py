@@ -16,6 +16,7 @@ import re
 import time
 from collections.abc import Callable
 from itertools import pairwise
+from typing import cast
 
 from aiohttp import web
 
@@ -108,8 +109,7 @@ class Provider(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's name
         self._transport = None

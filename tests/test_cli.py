@@ -116,7 +116,7 @@ def test_replay_says_how_many_interactions_and_ends_with_a_summary(cassette: Pat
         status, out, err = server.stop()
     assert (answer.status, missed.status, status) == (200, 400, 0)
     assert out.strip() == "llmproxy: 1 replayed, 1 missed"
-    assert "200 POST /v1/chat/completions · replayed exact #1" in err
+    assert "200 POST /v1/chat/completions · replayed exact #1 · " in err
     assert "MISS" in err
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import Any
 
 import pytest
 import yaml
-from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +21,11 @@ from llmproxy.errors import SettingsError
 from llmproxy.interaction import Headers
 from llmproxy.redaction import Redactor, RedactSettings
 from made_up_secrets import OPENAI_KEY, SHAPES, mixed
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 JSON = "application/json"
 SSE = "text/event-stream; charset=utf-8"

@@ -2,33 +2,51 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import Literal
 
+from llmproxy import dialects
 from llmproxy.dialects import Dialect
 from llmproxy.interaction import RecordedRequest, Request
 from llmproxy.redacted import Redacted
-from llmproxy.upstreams import Upstream, address, relative_path
+from llmproxy.upstreams import Address, Upstream, address, relative_path
 
 
-@dataclass(slots=True)
 class Asked:
-    """``ours`` is the origin and session prefix under which the client reached us.
+    """A request and what was learnt of it.
 
-    ``why`` gathers why a responder had no answer, for the miss.
+    ``ours`` is the origin and session prefix under which the client reached us. ``why``
+    gathers why a responder had no answer, for the miss.
     """
 
-    request: Request
-    redacted: Redacted
-    dialect: Dialect | None
-    ours: str
-    why: str = ""
+    __slots__ = ("_dialect", "ours", "redacted", "request", "why")
 
-    def at(self, upstreams: tuple[Upstream, ...], *, headers: bool = True) -> RecordedRequest:
-        """The request as it is kept where ``upstreams`` are the ones to choose from."""
-        to = address(self.request.target, upstreams, self.dialect_name)
-        path = relative_path(to.upstream, to.target.partition("?")[0])
-        return self.redacted.at(to.upstream.name, path, headers=headers)
+    def __init__(self, request: Request, redacted: Redacted, ours: str) -> None:
+        self.request = request
+        self.redacted = redacted
+        self.ours = ours
+        self.why = ""
+        self._dialect: Dialect | Literal[False] | None = False
 
     @property
-    def dialect_name(self) -> str | None:
-        return None if self.dialect is None else self.dialect.name
+    def dialect(self) -> Dialect | None:
+        """Whose request it is; None if nobody claims it."""
+        if self._dialect is False:
+            request = self.request
+            self._dialect = dialects.of(
+                request.method, request.path, request.headers, request.query
+            )
+        return self._dialect
+
+    def address(self, upstreams: Sequence[Upstream]) -> Address:
+        """Where the request goes among ``upstreams``."""
+        name = None
+        if len(upstreams) > 1 and self.dialect is not None:
+            name = self.dialect.name
+        return address(self.request.target, upstreams, name)
+
+    def at(self, upstreams: Sequence[Upstream], *, headers: bool = True) -> RecordedRequest:
+        """The request as it is kept where ``upstreams`` are the ones to choose from."""
+        to = self.address(upstreams)
+        path = relative_path(to.upstream, to.target.partition("?")[0])
+        return self.redacted.at(to.upstream.name, path, headers=headers)

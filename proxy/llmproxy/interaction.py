@@ -144,6 +144,7 @@ class Reply:
     chunks carry the moment at which they came and go out at once; where it breaks off it
     raises ``StreamBroken``. ``client_left`` tells a live source that nobody reads any more;
     its iterable is then still read to its end. ``labels`` are our own header lines.
+    ``head`` may hold status line and ``headers`` as bytes already, to save the work.
     """
 
     source: Source
@@ -158,3 +159,4 @@ class Reply:
     labels: Headers = ()
     miss: str = ""
     client_left: Callable[[], None] | None = None
+    head: bytes = b""

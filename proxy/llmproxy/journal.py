@@ -1,16 +1,24 @@
 """The journal: one entry a request, and the sums that the summary at the end tells.
 
-Errors and refusals are entries too. An entry holds no prompt, no credential and no
-query: a log line names method, path, source, match and times.
+Errors and refusals are entries too. An entry holds no prompt and no credential: its line
+names method, path, source, match and times. Lines are gathered for a moment and logged
+together: to log each by itself would cost more than to answer it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
+from time import monotonic
 
-log = logging.getLogger("llmproxy")
+from llmproxy.redaction import Redactor
+
+log = logging.getLogger("llmproxy.requests")
+
+GATHERED_FOR = 0.05
+"""Seconds until gathered lines are logged."""
 
 
 @dataclass(slots=True)
@@ -29,40 +37,52 @@ class Entry:
     repeated: bool = False
     miss: str = ""
     note: str = ""
-    sent: int = 0
 
 
 @dataclass(slots=True)
 class Journal:
-    """Counts entries and writes the log line of each."""
+    """Counts entries and writes the log line of each; of a path what ``redactor`` leaves."""
 
+    redactor: Redactor
+    requests: int = 0
     sources: Counter[str] = field(default_factory=Counter)
     repeated: int = 0
     missed: int = 0
-    client_left: int = 0
-    requests: int = 0
+    _lines: list[str] = field(default_factory=list)
 
-    def close(self, entry: Entry, now: float) -> None:
-        """An entry is complete."""
+    def open(self, method: str) -> Entry:
+        """A request has come."""
         self.requests += 1
+        return Entry(method=method, began=monotonic())
+
+    def close(self, entry: Entry) -> None:
+        """An entry is complete."""
         self.sources[entry.source] += 1
         self.repeated += entry.repeated
         self.missed += bool(entry.miss)
         if log.isEnabledFor(logging.INFO):
-            log.info("%s", _line(entry, now))
+            if not self._lines:
+                asyncio.get_running_loop().call_later(GATHERED_FOR, self.flush)
+            self._lines.append(self._line(entry))
 
+    def flush(self) -> None:
+        """Log what has gathered."""
+        if self._lines:
+            lines, self._lines = self._lines, []
+            log.info("%s", "\n".join(lines))
 
-def _line(entry: Entry, now: float) -> str:
-    first = entry.first_byte if entry.first_byte is not None else now
-    parts = [
-        f"{entry.status} {entry.method} {entry.path}",
-        " ".join(filter(None, (entry.source, entry.match, entry.interaction))),
-        f"{(first - entry.began) * 1e3:.0f}/{(now - entry.began) * 1e3:.0f} ms",
-    ]
-    if entry.session != "default":
-        parts.append(f"session {entry.session}")
-    if entry.miss:
-        parts.append(f"MISS: {entry.miss}")
-    if entry.note:
-        parts.append(entry.note)
-    return " · ".join(parts)
+    def _line(self, entry: Entry) -> str:
+        now = monotonic()
+        first = entry.first_byte if entry.first_byte is not None else now
+        line = (
+            f"{entry.status} {entry.method} {self.redactor.path(entry.path)} · {entry.source}"
+            f" {entry.match} {entry.interaction} · {(first - entry.began) * 1e3:.0f}"
+            f"/{(now - entry.began) * 1e3:.0f} ms"
+        )
+        if entry.session != "default":
+            line += f" · session {entry.session}"
+        if entry.miss:
+            line += f" · MISS: {entry.miss}"
+        if entry.note:
+            line += f" · {entry.note}"
+        return line

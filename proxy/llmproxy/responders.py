@@ -34,8 +34,8 @@ from llmproxy.misses import Misses
 from llmproxy.pacing import Pace
 from llmproxy.redaction import is_credential_header
 from llmproxy.sessions import DEFAULT, Place, Repeat, Sessions, Turn
-from llmproxy.upstreams import Address, Upstream, address, rewrite_origin
-from llmproxy.wire import HOP_BY_HOP, has_no_body
+from llmproxy.upstreams import Address, Upstream, rewrite_origin
+from llmproxy.wire import HOP_BY_HOP, encode_head, has_no_body
 
 Responder = Callable[[Asked], Awaitable[Reply | None]]
 
@@ -93,6 +93,7 @@ class Replayer:
         self._groups: dict[tuple[Upstream, ...], list[int]] = {}
         for number, shelf in enumerate(self._shelves):
             self._groups.setdefault(shelf.upstreams, []).append(number)
+        self._names = [quote(shelf.name) for shelf in self._shelves]
         self._prepared: dict[Place, _Prepared] = {}
         self._prepared_bytes = 0
 
@@ -102,11 +103,23 @@ class Replayer:
             return None
         level, turn = found
         prepared = self._prepare(turn.place)
-        match = Match(level, turn.place[1], turn.number, turn.of)
-        reply = replace(prepared.reply, match=match, labels=self._labels(match, turn.place))
+        kept = prepared.reply
+        headers, head = kept.headers, kept.head
         if prepared.points_back:
-            reply = replace(reply, headers=self._pointing_back(reply.headers, turn.place, asked))
-        return reply
+            headers, head = self._pointing_back(headers, turn.place, asked), b""
+        return Reply(
+            source="replayed",
+            status=kept.status,
+            reason=kept.reason,
+            headers=headers,
+            head_at=kept.head_at,
+            chunks=kept.chunks,
+            ended_at=kept.ended_at,
+            end=kept.end,
+            match=Match(level, turn.place[1], turn.number, turn.of),
+            labels=self._labels(level, turn),
+            head=head,
+        )
 
     def _find(self, asked: Asked) -> tuple[Level, Turn] | None:
         settings = self._canonicaliser.settings
@@ -214,20 +227,20 @@ class Replayer:
             self._prepared[place] = prepared
         return prepared
 
-    def _labels(self, match: Match, place: Place) -> Headers:
-        name = quote(self._shelves[place[0]].name)
+    def _labels(self, level: Level, turn: Turn) -> Headers:
+        number, id = turn.place
         labels: Headers = (
             ("x-llmproxy-source", "replayed"),
-            ("x-llmproxy-match", match.level),
-            ("x-llmproxy-interaction", f"{name}/{match.interaction}"),
+            ("x-llmproxy-match", level),
+            ("x-llmproxy-interaction", f"{self._names[number]}/{id}"),
         )
-        if match.turn > match.turns:
-            labels += (("x-llmproxy-turn", f"{match.turn}/{match.turns}"),)
+        if turn.number > turn.of:
+            labels += (("x-llmproxy-turn", f"{turn.number}/{turn.of}"),)
         return labels
 
     def _pointing_back(self, headers: Headers, place: Place, asked: Asked) -> Headers:
         upstreams = self._shelves[place[0]].upstreams
-        to = address(asked.request.target, upstreams, asked.dialect_name)
+        to = asked.address(upstreams)
         ours = leads_to(asked.ours, to, upstreams)
         return tuple(
             (n, rewrite_origin(v, to.upstream, ours) if n.lower() in POINTS_BACK else v)
@@ -255,17 +268,19 @@ def _prepared(interaction: Interaction, pace: Pace) -> _Prepared:
         chunks = tuple(
             Chunk(offset, chunk.data) for offset, chunk in zip(offsets, chunks, strict=True)
         )
+    headers = _replayed(interaction)
     reply = Reply(
         source="replayed",
         status=response.status,
         reason=response.reason,
-        headers=_replayed(interaction),
+        headers=headers,
         head_at=head_at,
         chunks=chunks,
         ended_at=ended_at,
         end=response.end,
+        head=encode_head(response.status, response.reason, headers),
     )
-    return _Prepared(reply, any(name.lower() in POINTS_BACK for name, _ in reply.headers))
+    return _Prepared(reply, any(name.lower() in POINTS_BACK for name, _ in headers))
 
 
 def _replayed(interaction: Interaction) -> Headers:
@@ -306,7 +321,7 @@ class Relay:
         self._upstreams = upstreams
 
     async def __call__(self, asked: Asked) -> Reply:
-        to = address(asked.request.target, self._upstreams, asked.dialect_name)
+        to = asked.address(self._upstreams)
         ours = leads_to(asked.ours, to, self._upstreams)
         reply = await self._forwarder.forward(asked.request, to, ours)
         return replace(reply, labels=(("x-llmproxy-source", reply.source),), miss=asked.why)

@@ -64,9 +64,17 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
+class _Timed(logging.Formatter):
+    """The time before each line; a record may hold several."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = self.formatTime(record, "%H:%M:%S")
+        return "\n".join(f"{time} {line}" for line in super().format(record).split("\n"))
+
+
 def _log_to_stderr() -> None:
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(_Timed())
     root = logging.getLogger("llmproxy")
     root.addHandler(handler)
     root.setLevel(logging.INFO)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from llmproxy.credentials import looks_plain
 from llmproxy.edits import Edit
@@ -95,15 +95,17 @@ def find_private_keys(data: bytes) -> list[Edit]:
 
 def _in_runs(data: bytes, runs: bytes) -> Iterator[tuple[int, int]]:
     """The shapes at the starts of long runs of token characters, which are ``a`` in ``runs``."""
+    taken = 0
     start = runs.find(_LONG_RUN)
     while start >= 0:
         end = runs.find(b" ", start)
         end = len(data) if end < 0 else end
         at = start
         while at < end:
-            span = _at_run(data, at)
+            span = _at_run(data, at, taken)
             if span:
                 yield span
+                taken = span[1]
             at = _behind_stars(data, span[1] if span else at, end)
         start = runs.find(_LONG_RUN, at)
 
@@ -116,9 +118,10 @@ def _behind_stars(data: bytes, at: int, end: int) -> int:
     return max(at, end) if star < 0 else star
 
 
-def _at_run(data: bytes, start: int) -> tuple[int, int] | None:
+def _at_run(data: bytes, start: int, taken: int) -> tuple[int, int] | None:
+    """The secret that a run begins with, if any; up to ``taken`` all secrets are known."""
     for at in _token_starts(data, start):
-        if (match := _SHAPE.match(data, at)) and _CHECKS[str(match.lastgroup)](match):
+        if (match := _SHAPE.match(data, at)) and _holds(match, taken):
             return match.span()
     for prefix in (b"AQ.", b"ya29."):
         at = start - len(prefix)
@@ -150,41 +153,33 @@ def _begins(data: bytes, at: int) -> bool:
     return at in (first, _escape_end(data, first))
 
 
-def _always(_: re.Match[bytes]) -> bool:
+def _holds(hit: re.Match[bytes], taken: int) -> bool:
+    """Whether what has a shape is a secret and no name, base64 or other text."""
+    text = hit[0].decode("ascii")
+    match hit.lastgroup:
+        case "worded":
+            return not looks_plain(text.partition("-")[2])
+        case "account":
+            return not looks_plain(text[4:].lstrip("-_"))
+        case "base64":
+            return not _in_base64(hit.string, hit.start(), taken)
+        case "jwt":
+            return _is_jwt(hit[0])
     return True
 
 
-def _no_name(match: re.Match[bytes]) -> bool:
-    return not looks_plain(match[0].partition(b"-")[2].decode("ascii"))
+def _in_base64(data: bytes, start: int, taken: int) -> bool:
+    """Whether base64 stands before the token; a path may stand there, or another secret."""
+    before = _BASE64_BEFORE.search(data[max(taken, start - 32) : start])
+    return before is not None and not looks_plain(before[1].decode("ascii"))
 
 
-def _no_words(match: re.Match[bytes]) -> bool:
-    return not looks_plain(match[0][4:].lstrip(b"-_").decode("ascii"))
-
-
-def _not_in_base64(match: re.Match[bytes]) -> bool:
-    """Whether a path may stand before the token, not the beginning of a base64 text."""
-    before = _BASE64_BEFORE.search(match.string[max(0, match.start() - 32) : match.start()])
-    return before is None or looks_plain(before[1].decode("ascii"))
-
-
-def _is_jwt(match: re.Match[bytes]) -> bool:
-    head = match[0].partition(b".")[0]
+def _is_jwt(token: bytes) -> bool:
+    head = token.partition(b".")[0]
     try:
         return isinstance(json.loads(base64.urlsafe_b64decode(head + b"==")), dict)
     except (ValueError, RecursionError):
         return False
-
-
-_CHECKS: dict[str, Callable[[re.Match[bytes]], bool]] = {
-    "masked": _always,
-    "worded": _no_name,
-    "plain": _always,
-    "github": _always,
-    "account": _no_words,
-    "base64": _not_in_base64,
-    "jwt": _is_jwt,
-}
 
 
 def _in_urls(data: bytes) -> Iterator[tuple[int, int]]:

@@ -54,7 +54,7 @@ class Proxy:
 
     async def handle(self, web_request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; aiohttp's handler."""
-        entry = Entry(method=web_request.method, began=monotonic())
+        entry = self.journal.open(web_request.method)
         try:
             reply, received_at = await self._reply(web_request, entry)
             entry.source, entry.miss = reply.source, reply.miss
@@ -66,7 +66,7 @@ class Proxy:
                 reply = _for_browsers(reply)
             return await play(reply, web_request, received_at, entry, self.wheel)
         finally:
-            self.journal.close(entry, monotonic())
+            self.journal.close(entry)
 
     async def _reply(self, web_request: web.BaseRequest, entry: Entry) -> tuple[Reply, float]:
         target = cut_absolute(web_request.raw_path)
@@ -74,15 +74,12 @@ class Proxy:
             entry.path = target.partition("?")[0]
             await _read_body(web_request, 0)
             return self.control.answer(web_request.method, target), monotonic()
-        headers = _headers(web_request)
-        dialect: dialects.Dialect | None = None
+        headers = tuple(web_request.headers.items())
         try:
             named, prefix, target = split_session(target)
-            path, _, query = target.partition("?")
-            dialect = dialects.of(web_request.method, path, headers, query)
-            entry.path = self.redactor.path(path)
+            entry.path = target.partition("?")[0]
             entry.session = named or _session(web_request)
-            if refused := _refused_by_http(web_request, dialect):
+            if refused := _refused_by_http(web_request):
                 return refused, monotonic()
             body = await _read_body(web_request, self.max_request)
             request = Request(
@@ -94,16 +91,16 @@ class Proxy:
                 received_at=monotonic(),
             )
             ours = f"http://{web_request.headers.get('Host', 'localhost')}{prefix}"
-            asked = Asked(request, await self._redacted(request), dialect, ours)
+            asked = Asked(request, await self._redacted(request), ours)
             return await self._choose(asked), request.received_at
         except LlmproxyError as error:
-            return _problem_reply(error, dialect), monotonic()
+            return _problem_reply(error, _dialect(web_request, target, headers)), monotonic()
         except Exception as error:  # noqa: BLE001  # a fault of ours is told in the client's shape too
             place = traceback.extract_tb(error.__traceback__)[-1]
             what = f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}"
             log.error("llmproxy has a fault: %s", what)  # noqa: TRY400  # a message may quote a body
             fault = LlmproxyError(f"this is a fault of llmproxy: {what}", "please report it")
-            return _problem_reply(fault, dialect), monotonic()
+            return _problem_reply(fault, _dialect(web_request, target, headers)), monotonic()
 
     async def _redacted(self, request: Request) -> Redacted:
         if len(request.body) <= ASIDE_ABOVE:
@@ -145,12 +142,13 @@ async def _read_body(web_request: web.BaseRequest, limit: int) -> bytes:
         raise _too_large(limit)
     if not web_request.body_exists:
         return b""
+    content = web_request.content
     if web_request.headers.get("Expect", "").lower() == "100-continue" and web_request.transport:
         web_request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     parts = []
     size = 0
     try:
-        while part := await web_request.content.readany():
+        while part := await content.readany():
             size += len(part)
             if limit and size > limit:
                 raise _too_large(limit)
@@ -158,7 +156,7 @@ async def _read_body(web_request: web.BaseRequest, limit: int) -> bytes:
                 parts.append(part)
     except (web.RequestPayloadError, ConnectionError, ValueError) as error:
         raise BadRequest("the request's body broke off or is not well framed") from error
-    return b"".join(parts)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _too_large(limit: int) -> RequestTooLarge:
@@ -167,16 +165,14 @@ def _too_large(limit: int) -> RequestTooLarge:
     )
 
 
-def _headers(web_request: web.BaseRequest) -> Headers:
-    return tuple(
-        (name.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape"))
-        for name, value in web_request.raw_headers
-    )
+def _dialect(
+    web_request: web.BaseRequest, target: str, headers: Headers
+) -> dialects.Dialect | None:
+    path, _, query = target.partition("?")
+    return dialects.of(web_request.method, path, headers, query)
 
 
-def _refused_by_http(
-    web_request: web.BaseRequest, dialect: dialects.Dialect | None
-) -> Reply | None:
+def _refused_by_http(web_request: web.BaseRequest) -> Reply | None:
     """The answer to what is no request for a provider."""
     headers = web_request.headers
     if web_request.method == "CONNECT":
@@ -186,10 +182,10 @@ def _refused_by_http(
             " not HTTP_PROXY",
             code="llmproxy_connect",
         )
-        return error_reply(problem, dialect, (("Allow", "GET, POST, PUT, PATCH, DELETE, HEAD"),))
+        return error_reply(problem, None, (("Allow", "GET, POST, PUT, PATCH, DELETE, HEAD"),))
     if headers.get("Upgrade", "").lower() == "websocket":
         problem = Problem(426, "llmproxy does not speak WebSocket yet", code="llmproxy_upgrade")
-        return error_reply(problem, dialect, (("Upgrade", "HTTP/1.1"),))
+        return error_reply(problem, None, (("Upgrade", "HTTP/1.1"),))
     if (
         web_request.method == "OPTIONS"
         and "Origin" in headers

@@ -134,10 +134,11 @@ async def serving(plan: Plan) -> AsyncIterator[Service]:
         keep_transient=settings.record.keep_transient,
         max_body=settings.max_request,
     )
-    journal, sessions = Journal(), Sessions()
+    journal, sessions = Journal(redactor), Sessions()
     async with contextlib.AsyncExitStack() as stack:
         aside = ThreadPoolExecutor(1, "llmproxy-aside")
         stack.callback(aside.shutdown)
+        stack.callback(journal.flush)
         opening = _Opening(plan, keeper, sessions, stack)
         responders = await (opening.record() if plan.command == "record" else opening.replay())
         proxy = Proxy(

@@ -8,6 +8,7 @@ attributes of aiohttp; all else here is its public ``StreamResponse``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from aiohttp import web
@@ -30,6 +31,8 @@ HOP_BY_HOP = frozenset(
 )
 """Headers that speak of one connection only (RFC 9110, 7.6.1)."""
 
+_ONE_LINE = re.compile(r"[^\r\n\0]*").fullmatch
+
 
 def encode_head(status: int, reason: str, headers: Headers) -> bytes:
     """Status line and header lines, without the empty line that ends them.
@@ -37,12 +40,23 @@ def encode_head(status: int, reason: str, headers: Headers) -> bytes:
     Raises:
         ValueError: a line break or NUL in the reason or a header.
     """
-    lines = [f"HTTP/1.1 {status} {reason}"]
-    lines += [f"{name}: {value}" for name, value in headers]
-    text = "\r\n".join(lines)
-    if "\0" in text or text.count("\n") != len(headers) or text.count("\r") != len(headers):
-        raise ValueError("a line break or NUL in the reason or a header")
-    return text.encode("utf-8", "surrogateescape") + b"\r\n"
+    if not _ONE_LINE(reason):
+        raise ValueError("a line break or NUL in the reason")
+    line = f"HTTP/1.1 {status} {reason}\r\n"
+    return line.encode("utf-8", "surrogateescape") + encode_lines(headers)
+
+
+def encode_lines(headers: Headers) -> bytes:
+    """Header lines.
+
+    Raises:
+        ValueError: a line break or NUL in a header.
+    """
+    lines = [f"{name}: {value}" for name, value in headers]
+    if not all(map(_ONE_LINE, lines)):
+        raise ValueError("a line break or NUL in a header")
+    lines.append("")
+    return "\r\n".join(lines).encode("utf-8", "surrogateescape")
 
 
 def has_no_body(method: str, status: int) -> bool:
