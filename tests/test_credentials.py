@@ -90,9 +90,9 @@ SECRET_VALUES = [
 
 
 @pytest.mark.parametrize("value", SECRET_VALUES)
-@pytest.mark.parametrize("name", ["OPENAI_API_KEY", "github_token", "MySecret"])
-def test_a_random_value_of_a_telling_variable_is_a_secret(name: str, value: str) -> None:
-    assert secrets_in({name: value, "PATH": "/bin", "EDITOR": mixed(20)}) == (value,)
+def test_a_random_value_of_a_telling_variable_is_a_secret(value: str) -> None:
+    for name in ("OPENAI_API_KEY", "github_token", "MySecret"):
+        assert secrets_in({name: value, "PATH": "/bin", "EDITOR": mixed(20)}) == (value,)
 
 
 def test_a_value_may_hold_several_secrets() -> None:

@@ -290,16 +290,17 @@ def test_a_boundary_inside_a_secret_moves_behind_its_placeholder() -> None:
     assert [data for _, data in chunks] == [b"key=", b"<redacted>", b"", b"&", b"next"]
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 13])
 @pytest.mark.parametrize("secret", ["0a1b2c3d4e5f6a7b", *SHAPES.values()], ids=["value", *SHAPES])
-def test_a_stream_says_what_the_whole_text_would(secret: str, size: int) -> None:
+def test_a_stream_says_what_the_whole_text_would(secret: str) -> None:
     text = f"your key is:\n{secret}\nkeep it"
-    pieces = [json.dumps({"text": text[at : at + size]}) for at in range(0, len(text), size)]
-    stream = "".join(f"data: {piece}\n\n" for piece in pieces).encode()
-    redacted = body_of(PLAIN, stream, SSE, "0a1b2c3d4e5f6a7b")
-    said = [json.loads(line[6:])["text"] for line in redacted.splitlines() if line]
     whole = body_of(PLAIN, json.dumps({"text": text}).encode(), JSON, "0a1b2c3d4e5f6a7b")
-    assert "".join(said) == json.loads(whole)["text"] == "your key is:\n<redacted>\nkeep it"
+    assert json.loads(whole)["text"] == "your key is:\n<redacted>\nkeep it"
+    for size in (1, 2, 3, 5, 8, 13):
+        pieces = [json.dumps({"text": text[at : at + size]}) for at in range(0, len(text), size)]
+        stream = "".join(f"data: {piece}\n\n" for piece in pieces).encode()
+        redacted = body_of(PLAIN, stream, SSE, "0a1b2c3d4e5f6a7b")
+        said = [json.loads(line[6:])["text"] for line in redacted.splitlines() if line]
+        assert "".join(said) == json.loads(whole)["text"], size
 
 
 # properties

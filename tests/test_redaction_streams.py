@@ -50,12 +50,12 @@ def test_the_first_piece_gets_the_placeholder_and_the_others_nothing(event: str)
     assert clean(body) == "".join(map(event.format, expected))
 
 
-@pytest.mark.parametrize("cut", range(1, len(SECRET)))
-def test_a_secret_is_found_wherever_it_is_cut(cut: int) -> None:
+def test_a_secret_is_found_wherever_it_is_cut() -> None:
     secret = SECRET.decode()
     event = FORMATS["OpenAI chat"]
-    body = event.format("x" + secret[:cut]) + event.format(secret[cut:] + "y")
-    assert clean(body) == event.format("x<redacted>") + event.format("y")
+    for cut in range(1, len(secret)):
+        body = event.format("x" + secret[:cut]) + event.format(secret[cut:] + "y")
+        assert clean(body) == event.format("x<redacted>") + event.format("y")
 
 
 def test_choices_that_take_turns_are_told_apart() -> None:

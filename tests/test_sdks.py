@@ -28,7 +28,8 @@ from llmproxy import background
 from llmproxy.cassette import Cassette
 from llmproxy.interaction import Interaction
 from llmproxy.service import serving
-from provider import AUDIO, FILE, HELLO, Provider
+from make import spoil
+from provider import AUDIO, COOKIE, FILE, HELLO, ORGANISATION, TAIL, Provider
 
 pytestmark = [
     pytest.mark.xdist_group("sdks"),

@@ -43,21 +43,24 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
     "body",
     [
         '{{"{}": "{}"}}',
         '{{ "a" : [ {{ "{}" :\n\t"{}" , "b" : 1 }} ] }}',
-        '{{"{}":"{}'.replace("}}", ""),
         '"broken": [1, "{}": "{}", }}}} and so on',
         '{{"a": 1}}\n{{"{}": "{}"}}\n',
         'event: x\ndata: {{"{}":"{}"}}\n\n',
     ],
 )
-def test_a_secret_field_loses_its_value(name: str, body: str) -> None:
-    assert clean(body.format(name, r"a \"b\" \\")) == body.format(name, "<redacted>")
-    assert clean(body.format(name, "")) == body.format(name, "<redacted>")
+def test_a_secret_field_loses_its_value(body: str) -> None:
+    for name in NAMES:
+        assert clean(body.format(name, r"a \"b\" \\")) == body.format(name, "<redacted>")
+        assert clean(body.format(name, "")) == body.format(name, "<redacted>")
+
+
+def test_a_secret_field_that_breaks_off_loses_what_there_is() -> None:
+    assert clean('{"a": {"password": "hunt') == '{"a": {"password": "<redacted>'
 
 
 @pytest.mark.parametrize(

@@ -40,12 +40,11 @@ AROUND = {
 }
 
 
-@pytest.mark.parametrize("around", AROUND.values(), ids=AROUND)
 @pytest.mark.parametrize("secret", SHAPES.values(), ids=SHAPES)
-def test_a_secret_of_a_known_shape_goes(secret: str, around: str) -> None:
-    if around.startswith("{{"):
-        secret = secret.replace("\n", r"\n")
-    assert clean(around.format(secret)) == around.format("<redacted>")
+def test_a_secret_of_a_known_shape_goes(secret: str) -> None:
+    for name, around in AROUND.items():
+        written = secret.replace("\n", r"\n") if around.startswith("{{") else secret
+        assert clean(around.format(written)) == around.format("<redacted>"), name
 
 
 NEAR_MISSES = {

@@ -144,7 +144,7 @@ class Reply:
     chunks carry the moment at which they came and go out at once; where it breaks off it
     raises ``StreamBroken``. ``client_left`` tells a live source that nobody reads any more;
     its iterable is then still read to its end. ``labels`` are our own header lines.
-    ``head`` may hold status line and ``headers`` as bytes already, to save the work.
+    ``head`` may hold status line, ``headers`` and ``labels`` as bytes already.
     """
 
     source: Source

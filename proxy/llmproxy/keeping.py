@@ -16,7 +16,7 @@ from llmproxy.compression import Decoder
 from llmproxy.interaction import Chunk, Headers, Interaction, RecordedRequest, RecordedResponse
 from llmproxy.matching.canonical import Canonicaliser
 from llmproxy.recorder import Captured, Kept
-from llmproxy.redacted import Redacted
+from llmproxy.redacted import Redacting
 from llmproxy.redaction import Redactor
 
 TRANSIENT = frozenset({401, 402, 403, 407, 408, 409, 421, 423, 424, 425, 429})
@@ -41,6 +41,7 @@ class Keeper:
         max_body: int,
     ) -> None:
         self._redactor = redactor
+        self.redacting = Redacting(redactor, max_body)
         self.canonicaliser = canonicaliser
         self._keep_transient = keep_transient
         self._max_body = max_body
@@ -48,7 +49,7 @@ class Keeper:
 
     def __call__(self, captured: Captured, run: int) -> Kept:
         """The row of ``captured`` for ``run``, or why it is not kept."""
-        redacted = Redacted(captured.request, self._redactor, self._max_body)
+        redacted = self.redacting(captured.request)
         asked = captured.request
         dialect = dialects.of(asked.method, captured.path, asked.headers, asked.query)
         dialect = dialect or dialects.DEFAULT

@@ -17,7 +17,7 @@ from llmproxy.errors import StreamBroken
 from llmproxy.interaction import Chunk, Reply
 from llmproxy.journal import Entry
 from llmproxy.wheel import SLACK, Wheel
-from llmproxy.wire import Wire, encode_head, encode_lines, has_no_body
+from llmproxy.wire import Wire, encode_head, has_no_body
 
 MOST_BUFFERED = 2**20
 """Bytes that may wait for a slow client before its stream waits too."""
@@ -57,11 +57,11 @@ async def play(
 
 
 def _wire(reply: Reply, web_request: web.BaseRequest, bodiless: bool) -> Wire:
-    head = reply.head or encode_head(reply.status, reply.reason, reply.headers)
+    head = reply.head or encode_head(reply.status, reply.reason, reply.headers + reply.labels)
     measured = b"\r\ncontent-length:" in head.lower()
     chunked = not measured and not bodiless and web_request.version >= (1, 1)
     return Wire(
-        head + encode_lines(reply.labels),
+        head,
         status=reply.status,
         chunked=chunked,
         keep_alive=web_request.keep_alive and (measured or chunked or bodiless),

@@ -9,36 +9,67 @@ from llmproxy.compression import decode
 from llmproxy.interaction import Headers, RecordedRequest, Request
 from llmproxy.redaction import Redactor
 
+REMEMBERED = 512
+"""Bodies of a server under load that are redacted once only."""
 
-class Redacted:
-    """A request without its secrets; where it goes is said later, by ``at``.
+REMEMBERED_BELOW = 16 * 1024
+"""Largest such body, in bytes."""
+
+
+class Redacting:
+    """Makes ``Redacted`` of requests; used from any thread.
 
     Args:
-        request: as it came.
         redactor: takes the secrets out.
         max_body: largest decoded body, in bytes; what decodes to more stays encoded.
     """
 
+    def __init__(self, redactor: Redactor, max_body: int) -> None:
+        self.redactor = redactor
+        self._max_body = max_body
+        self._bodies: dict[tuple[object, ...], bytes] = {}
+
+    def __call__(self, request: Request) -> Redacted:
+        return Redacted(request, self)
+
+    def body(self, body: bytes, headers: Headers, credentials: tuple[str, ...]) -> bytes:
+        """A body without its secrets, content-encoding undone."""
+        encoding = content_type = ""
+        for name, value in headers:
+            low = name.lower()
+            if low == "content-type":
+                content_type = value
+            elif low == "content-encoding":
+                encoding = f"{encoding}, {value}" if encoding else value
+        if encoding:
+            body = _decoded(body, encoding, self._max_body)
+        if len(body) >= REMEMBERED_BELOW:
+            return self.redactor.request_body(body, content_type, credentials)
+        key = (body, content_type, credentials)
+        clean = self._bodies.get(key)
+        if clean is None:
+            clean = self.redactor.request_body(body, content_type, credentials)
+            if len(self._bodies) >= REMEMBERED:
+                self._bodies.clear()
+            self._bodies[key] = clean
+        return clean
+
+
+class Redacted:
+    """A request without its secrets; where it goes is said later, by ``at``."""
+
     __slots__ = ("_headers", "_redactor", "_request", "body", "credentials", "query")
 
-    def __init__(self, request: Request, redactor: Redactor, max_body: int) -> None:
+    def __init__(self, request: Request, redacting: Redacting) -> None:
+        redactor = redacting.redactor
         self._request = request
         self._redactor = redactor
         self._headers: Headers | None = None
         self.credentials = redactor.credentials(request.headers, request.query)
         self.query = redactor.query(request.query, self.credentials)
         body = request.body
-        encoding = content_type = ""
         if body:
-            for name, value in request.headers:
-                low = name.lower()
-                if low == "content-type":
-                    content_type = value
-                elif low == "content-encoding":
-                    encoding = f"{encoding}, {value}" if encoding else value
-            body = redactor.request_body(
-                _decoded(body, encoding, max_body), content_type, self.credentials
-            )
+            body = redacting.body(body, request.headers, self.credentials)
         self.body = body
 
     @property
@@ -63,8 +94,6 @@ class Redacted:
 
 
 def _decoded(body: bytes, encoding: str, limit: int) -> bytes:
-    if not encoding:
-        return body
     try:
         return decode(body, encoding, limit)
     except ValueError:

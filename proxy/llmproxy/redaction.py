@@ -237,7 +237,7 @@ class Redactor:
         """Header values redacted all at once: one search of each kind instead of one a header."""
         joined = "\n".join(values)
         clean = self._text(joined, credentials)
-        if clean is joined:
+        if clean == joined:
             return values
         lines = clean.split("\n")
         if len(lines) == len(values):

@@ -8,7 +8,7 @@ becomes a tuple of responders; none of them asks again which mode it is.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from operator import itemgetter
@@ -43,6 +43,9 @@ T = TypeVar("T")
 
 PREPARED_BYTES = 16 * 2**20
 """How much of prepared replies stays in memory, in bytes."""
+
+SEQUENCES_KEPT = 20_000
+"""How many sequences of equal requests stay in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +93,14 @@ class Replayer:
         self._repeat = repeat
         self._ordinals = ordinals
         self._headers_count = bool(canonicaliser.settings.headers)
-        self._groups: dict[tuple[Upstream, ...], list[int]] = {}
+        groups: dict[tuple[Upstream, ...], list[int]] = {}
         for number, shelf in enumerate(self._shelves):
-            self._groups.setdefault(shelf.upstreams, []).append(number)
+            groups.setdefault(shelf.upstreams, []).append(number)
+        self._groups = tuple(groups.items())
         self._names = [quote(shelf.name) for shelf in self._shelves]
         self._prepared: dict[Place, _Prepared] = {}
         self._prepared_bytes = 0
+        self._sequences: dict[tuple[int, str, bytes], tuple[Place, ...]] = {}
 
     async def __call__(self, asked: Asked) -> Reply | None:
         found = self._find(asked)
@@ -104,9 +109,11 @@ class Replayer:
         level, turn = found
         prepared = self._prepare(turn.place)
         kept = prepared.reply
-        headers, head = kept.headers, kept.head
+        headers, labels, head = kept.headers, self._labels(level, turn), b""
         if prepared.points_back:
-            headers, head = self._pointing_back(headers, turn.place, asked), b""
+            headers = self._pointing_back(headers, turn.place, asked)
+        elif turn.number <= turn.of:  # nothing in the head is of this request alone
+            head = prepared.heads.get(level) or self._encode(prepared, level, labels)
         return Reply(
             source="replayed",
             status=kept.status,
@@ -117,15 +124,14 @@ class Replayer:
             ended_at=kept.ended_at,
             end=kept.end,
             match=Match(level, turn.place[1], turn.number, turn.of),
-            labels=self._labels(level, turn),
+            labels=labels,
             head=head,
         )
 
     def _find(self, asked: Asked) -> tuple[Level, Turn] | None:
         settings = self._canonicaliser.settings
         requests = [
-            (numbers, asked.at(upstreams, headers=self._headers_count))
-            for upstreams, numbers in self._groups.items()
+            (numbers, asked.at(key, headers=self._headers_count)) for key, numbers in self._groups
         ]
         exact = _spread((numbers, self._canonicaliser.exact(r)) for numbers, r in requests)
         if places := self._places("exact", exact, asked):
@@ -159,15 +165,29 @@ class Replayer:
         Those recorded in a session of the same name, where there are any, else all.
         """
         session = asked.request.session
+        if len(prints) == 1 and session == DEFAULT:
+            return self._sequence(prints[0][0], kind, prints[0][1])
         own: list[Place] = []
         places: list[Place] = []
         for number, value in prints:
             found = self._shelves[number].cassette.find(kind, value)
-            places += [(number, id) for id in found.ids]
+            places += self._sequence(number, kind, value)
             if session != DEFAULT and session in found.sessions:
                 both = zip(found.ids, found.sessions, strict=True)
                 own += [(number, id) for id, recorded in both if recorded == session]
         return tuple(own or places)
+
+    def _sequence(self, number: int, kind: Fingerprint, value: bytes) -> tuple[Place, ...]:
+        """The places of one cassette; made once for those that are asked for again."""
+        key = (number, kind, value)
+        places = self._sequences.get(key)
+        if places is None:
+            found = self._shelves[number].cassette.find(kind, value)
+            places = tuple((number, id) for id in found.ids)
+            if len(self._sequences) >= SEQUENCES_KEPT:
+                self._sequences.clear()
+            self._sequences[key] = places
+        return places
 
     def _unambiguous(
         self, places: tuple[Place, ...], requests: dict[int, RecordedRequest], asked: Asked
@@ -227,6 +247,13 @@ class Replayer:
             self._prepared[place] = prepared
         return prepared
 
+    @staticmethod
+    def _encode(prepared: _Prepared, level: Level, labels: Headers) -> bytes:
+        kept = prepared.reply
+        head = encode_head(kept.status, kept.reason, kept.headers + labels)
+        prepared.heads[level] = head
+        return head
+
     def _labels(self, level: Level, turn: Turn) -> Headers:
         number, id = turn.place
         labels: Headers = (
@@ -250,13 +277,19 @@ class Replayer:
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
+    """A reply made ready once; ``heads`` are its heads as bytes, by level of the match."""
+
     reply: Reply
     points_back: bool
+    heads: dict[Level, bytes] = field(default_factory=dict)
 
 
 def _spread(pairs: Iterable[tuple[list[int], T]]) -> list[tuple[int, T]]:
     """What belongs to groups of cassettes, by cassette, in the order of the cassettes."""
-    return sorted(((n, each) for numbers, each in pairs for n in numbers), key=itemgetter(0))
+    spread = [(number, each) for numbers, each in pairs for number in numbers]
+    if len(spread) > 1:
+        spread.sort(key=itemgetter(0))
+    return spread
 
 
 def _prepared(interaction: Interaction, pace: Pace) -> _Prepared:
@@ -278,7 +311,6 @@ def _prepared(interaction: Interaction, pace: Pace) -> _Prepared:
         chunks=chunks,
         ended_at=ended_at,
         end=response.end,
-        head=encode_head(response.status, response.reason, headers),
     )
     return _Prepared(reply, any(name.lower() in POINTS_BACK for name, _ in headers))
 

@@ -25,8 +25,7 @@ from llmproxy.forward import MAX_LINE
 from llmproxy.interaction import Headers, Problem, Reply, Request
 from llmproxy.journal import Entry, Journal
 from llmproxy.player import play
-from llmproxy.redacted import Redacted
-from llmproxy.redaction import Redactor
+from llmproxy.redacted import Redacted, Redacting
 from llmproxy.responders import Responder, error_reply
 from llmproxy.sessions import DEFAULT
 from llmproxy.upstreams import cut_absolute, split_session
@@ -45,7 +44,7 @@ class Proxy:
     """What a running server is made of."""
 
     responders: tuple[Responder, ...]
-    redactor: Redactor
+    redacting: Redacting
     control: Control
     journal: Journal
     max_request: int
@@ -104,11 +103,9 @@ class Proxy:
 
     async def _redacted(self, request: Request) -> Redacted:
         if len(request.body) <= ASIDE_ABOVE:
-            return Redacted(request, self.redactor, self.max_request)
+            return self.redacting(request)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self.aside, Redacted, request, self.redactor, self.max_request
-        )
+        return await loop.run_in_executor(self.aside, self.redacting, request)
 
     async def _choose(self, asked: Asked) -> Reply:
         for responder in self.responders:

@@ -143,7 +143,7 @@ async def serving(plan: Plan) -> AsyncIterator[Service]:
         responders = await (opening.record() if plan.command == "record" else opening.replay())
         proxy = Proxy(
             responders=responders,
-            redactor=redactor,
+            redacting=keeper.redacting,
             control=Control(plan.command, sessions, journal),
             journal=journal,
             max_request=settings.max_request,

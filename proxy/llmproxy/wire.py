@@ -40,22 +40,9 @@ def encode_head(status: int, reason: str, headers: Headers) -> bytes:
     Raises:
         ValueError: a line break or NUL in the reason or a header.
     """
-    if not _ONE_LINE(reason):
-        raise ValueError("a line break or NUL in the reason")
-    line = f"HTTP/1.1 {status} {reason}\r\n"
-    return line.encode("utf-8", "surrogateescape") + encode_lines(headers)
-
-
-def encode_lines(headers: Headers) -> bytes:
-    """Header lines.
-
-    Raises:
-        ValueError: a line break or NUL in a header.
-    """
-    lines = [f"{name}: {value}" for name, value in headers]
+    lines = [f"HTTP/1.1 {status} {reason}", *(f"{name}: {value}" for name, value in headers), ""]
     if not all(map(_ONE_LINE, lines)):
-        raise ValueError("a line break or NUL in a header")
-    lines.append("")
+        raise ValueError("a line break or NUL in the reason or a header")
     return "\r\n".join(lines).encode("utf-8", "surrogateescape")
 
 
