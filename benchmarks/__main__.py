@@ -40,7 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--no-uvloop", action="store_true", help="servers on asyncio's own loop")
     given = parser.parse_args(arguments)
     if unknown := set(given.subjects) - set(SUBJECTS):
-        parser.error(f"no such subject: {', '.join(sorted(unknown))}; there are {' '.join(SUBJECTS)}")
+        parser.error(
+            f"no such subject: {', '.join(sorted(unknown))}; there are {' '.join(SUBJECTS)}"
+        )
     if not Path("/proc/self/schedstat").exists():
         parser.error("the CPU time of a server is read from /proc, which this system does not have")
     size: common.Size = "tiny" if given.tiny else "quick" if given.quick else "full"
@@ -63,7 +65,7 @@ def _where(scale: Scale) -> str:
 
 
 def _busy() -> str:
-    return "load of the machine in the last minute {:.1f}".format(os.getloadavg()[0])
+    return f"load of the machine in the last minute {os.getloadavg()[0]:.1f}"
 
 
 if __name__ == "__main__":

@@ -23,9 +23,7 @@ from typing import Any, Literal
 
 ROOT = Path(__file__).parent.parent
 
-_WITHOUT_UVLOOP = (
-    "import sys; sys.modules['uvloop'] = None; from llmproxy.cli import main; main()"
-)
+_WITHOUT_UVLOOP = "import sys; sys.modules['uvloop'] = None; from llmproxy.cli import main; main()"
 
 Size = Literal["full", "quick", "tiny"]
 

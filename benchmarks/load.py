@@ -73,9 +73,7 @@ class Load:
         self.expected = b"HTTP/1.1 400" if job.variant == "miss" else b"HTTP/1.1 200"
         self._random = random.Random(job.seed)
         self._first = _UNKNOWN if job.variant == "miss" else 0
-        body = request_body(
-            0, stream=job.variant == "stream", shuffled=job.variant == "canonical"
-        )
+        body = request_body(0, stream=job.variant == "stream", shuffled=job.variant == "canonical")
         whole = http_request(urlsplit(job.url).netloc, body)
         self._before, _, self._after = whole.partition(b"Question 00000000")
 

@@ -98,7 +98,15 @@ def _table(found: Mapping[int, Sequence[Round]], folder: Path, plan: Plan) -> Ta
     ]
     return Table(
         "open: a cassette of 1 KB requests and replies",
-        ("interactions", "file MB", "open ms", "grows MB", "replay ready ms", "RSS MB", "CPU us/request"),
+        (
+            "interactions",
+            "file MB",
+            "open ms",
+            "grows MB",
+            "replay ready ms",
+            "RSS MB",
+            "CPU us/request",
+        ),
         rows,
         f"Medians of {plan.rounds} interleaved rounds. open: the call alone, in a process of its own;"
         " ready: from the start of the process.",

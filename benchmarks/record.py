@@ -106,13 +106,17 @@ def _latency_table(
     rows = []
     for name in requests:
         p50, p99 = (
-            ([getattr(r, share) * 1e3 for r in requests[name]],
-             [getattr(r, share) * 1e3 for r in requests["direct"]])
+            (
+                [getattr(r, share) * 1e3 for r in requests[name]],
+                [getattr(r, share) * 1e3 for r in requests["direct"]],
+            )
             for share in ("p50", "p99")
         )
         chunk50, chunk99 = (
-            ([getattr(r.carried, share) * 1e3 for r in chunks[name]],
-             [getattr(r.carried, share) * 1e3 for r in chunks["direct"]])
+            (
+                [getattr(r.carried, share) * 1e3 for r in chunks[name]],
+                [getattr(r.carried, share) * 1e3 for r in chunks["direct"]],
+            )
             for share in ("p50", "p99")
         )
         cells = []
@@ -151,21 +155,30 @@ class Recorded:
         return self.rows / self.seconds
 
 
-def _recorded(
-    scale: Scale, folder: Path, plan: Plan, what: str, variant: load.Variant
-) -> Recorded:
+def _recorded(scale: Scale, folder: Path, plan: Plan, what: str, variant: load.Variant) -> Recorded:
     """As much as goes through ``llmproxy record`` on 32 connections; the rows are counted."""
     cassette = folder / f"recorded-{variant}.db"
     options = ("--count", str(CHUNKS), "--mean", "0")
     with (
         common.comparison(folder, "provider", *options) as upstream,
         common.llmproxy(
-            folder, "record", "--upstream", upstream.url, "--cassette", str(cassette),
+            folder,
+            "record",
+            "--upstream",
+            upstream.url,
+            "--cassette",
+            str(cassette),
             uvloop=scale.uvloop,
         ) as server,
     ):
         asked = load.run(
-            server.url, server.pid, 1000, plan.seconds * 2, connections=32, warm_up=0.0, variant=variant
+            server.url,
+            server.pid,
+            1000,
+            plan.seconds * 2,
+            connections=32,
+            warm_up=0.0,
+            variant=variant,
         )
         took, highest = asked.asked / asked.per_second, common.memory(server.pid, "VmHWM")
         closing = server.stop()
@@ -256,7 +269,7 @@ http {{
 
 @contextlib.contextmanager
 def _nginx(folder: Path, upstream: str) -> Iterator[Server]:
-    """nginx in front of ``upstream``; its CPU is that of the process that watches the worker."""
+    """Nginx in front of ``upstream``; its CPU is that of the process that watches the worker."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

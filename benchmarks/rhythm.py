@@ -33,7 +33,12 @@ PLANS: Mapping[Size, Plan] = {
     "quick": Plan((1, 100, 500), 500, 1, 1),
     "tiny": Plan((1, 5), 5, 1, 1, count=5, mean=0.004),
 }
-TARGETS = {1: ("<= 2", "-"), 100: ("<= 5", "<= 2"), 500: ("<= 5", "<= 2.5"), 1000: ("<= 10", "<= 4")}
+TARGETS = {
+    1: ("<= 2", "-"),
+    100: ("<= 5", "<= 2"),
+    500: ("<= 5", "<= 2.5"),
+    1000: ("<= 10", "<= 4"),
+}
 
 Rounds = Sequence[streams.Result]
 
@@ -118,7 +123,9 @@ def _figures(found: Mapping[tuple[str, int], Rounds], plan: Plan) -> Iterator[Fi
             f"{must} ms",
             f"{aim} ms",
         )
-    both = list(zip(found["llmproxy", plan.naive_at], found["naive aiohttp", plan.naive_at], strict=True))
+    both = list(
+        zip(found["llmproxy", plan.naive_at], found["naive aiohttp", plan.naive_at], strict=True)
+    )
     drift = median(abs(ours.drift) / abs(naive.drift) for ours, naive in both)
     cpu = median(ours.cpu_us / naive.cpu_us for ours, naive in both)
     at = f"{plan.naive_at} streams"

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import heapq
-import json
 import re
 import time
 from collections.abc import Callable

@@ -81,7 +81,7 @@ def reply_body(number: int) -> bytes:
     return json.dumps(body).encode()
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _frames(rhythm: int, count: int, mean: float) -> tuple[tuple[float, bytes], ...]:
     chosen = random.Random(rhythm)
     gaps = [math.exp(chosen.gauss(0.0, 0.7)) for _ in range(count)]

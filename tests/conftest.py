@@ -9,7 +9,19 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile(
+    "llmproxy",  # a busy machine is slow; that is no fault of the code
+    deadline=None,
+    database=None,
+    suppress_health_check=[
+        hypothesis.HealthCheck.too_slow,
+        hypothesis.HealthCheck.filter_too_much,
+    ],
+)
+hypothesis.settings.load_profile("llmproxy")
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 

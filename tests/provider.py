@@ -113,9 +113,7 @@ class Provider:
         return response
 
 
-def route(
-    request: web.Request, asked: JSON, body: bytes
-) -> web.Response | Iterator[bytes | None]:
+def route(request: web.Request, asked: JSON, body: bytes) -> web.Response | Iterator[bytes | None]:
     """The answer, by path and by what is asked: a whole one, or the events of a stream."""
     path, method = request.path, request.method
     last = path.rpartition("/")[2]
@@ -268,7 +266,12 @@ def listed(request: web.Request, last: str) -> web.Response:
         entry = {"type": "model", "id": "claude-demo", "display_name": "Demo"}
         entry |= {"created_at": "2026-01-01T00:00:00Z", "lifecycle": "active"}
         return web.json_response(
-            {"data": [entry], "has_more": False, "first_id": "claude-demo", "last_id": "claude-demo"}
+            {
+                "data": [entry],
+                "has_more": False,
+                "first_id": "claude-demo",
+                "last_id": "claude-demo",
+            }
         )
     names = ["demo-1", "demo-2"]
     models = [{"id": n, "object": "model", "created": 1, "owned_by": "us"} for n in names]

@@ -160,9 +160,7 @@ async def embedding_in_base64(client: Any) -> Any:
 
 
 async def embedding_in_floats(client: Any) -> Any:
-    return await done(
-        client.embeddings.create(model="demo", input="a", encoding_format="float")
-    )
+    return await done(client.embeddings.create(model="demo", input="a", encoding_format="float"))
 
 
 async def models(client: Any) -> Any:
@@ -215,9 +213,7 @@ async def message_tokens(client: Any) -> Any:
 
 def message_of(model: str, *, stream: bool = False) -> Call:
     async def call(client: Any) -> Any:
-        asked = client.messages.create(
-            model=model, max_tokens=9, messages=USER, stream=stream
-        )
+        asked = client.messages.create(model=model, max_tokens=9, messages=USER, stream=stream)
         return await items(asked) if stream else await done(asked)
 
     return call
@@ -520,9 +516,7 @@ STREAMED = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("sdk", "call"), STREAMED, ids=[call.__name__ for _, call in STREAMED]
-)
+@pytest.mark.parametrize(("sdk", "call"), STREAMED, ids=[call.__name__ for _, call in STREAMED])
 @pytest.mark.parametrize("kind", ["sync", "async"])
 async def test_chunks_reach_an_sdk_one_by_one(
     gated: Provider, tmp_path: Path, kind: str, sdk: str, call: Callable[[Any], Any]

@@ -17,10 +17,10 @@ import json
 import re
 from collections.abc import Iterator
 
-from llmproxy.credentials import looks_plain
-from llmproxy.edits import Edit
-from llmproxy.jsonspans import backslashes_before
-from llmproxy.secret_names import is_credential_parameter
+from llmproxy.redaction.credentials import looks_plain
+from llmproxy.redaction.edits import Edit
+from llmproxy.redaction.jsonspans import backslashes_before
+from llmproxy.redaction.names import is_credential_parameter
 
 _LEAST = 19
 """Bytes of the shortest shape, and so of a run worth a look."""

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from llmproxy.edits import splice
-from llmproxy.secret_values import Literals, find_values
+from llmproxy.redaction.edits import splice
+from llmproxy.redaction.values import Literals, find_values
 from made_up_secrets import OPENAI_KEY, mixed
 
 

@@ -6,7 +6,12 @@ import base64
 
 import pytest
 
-from llmproxy.credentials import header_secrets, looks_plain, parameter_secrets, secrets_in
+from llmproxy.redaction.credentials import (
+    header_secrets,
+    looks_plain,
+    parameter_secrets,
+    secrets_in,
+)
 from made_up_secrets import OPENAI_KEY, mixed
 
 

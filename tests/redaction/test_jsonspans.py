@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy.jsonspans import (
+from llmproxy.redaction.jsonspans import (
     MAX_DEPTH,
     Keys,
     backslashes_before,

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from llmproxy.edits import splice
 from llmproxy.errors import SettingsError
-from llmproxy.secret_patterns import find_patterns, read_patterns
+from llmproxy.redaction.edits import splice
+from llmproxy.redaction.patterns import find_patterns, read_patterns
 
 
 def clean(text: str, *patterns: str, in_json: bool = False) -> str:

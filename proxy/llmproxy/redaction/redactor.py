@@ -21,28 +21,25 @@ from functools import lru_cache, partial
 from itertools import accumulate, pairwise
 from typing import Literal
 
-from llmproxy.credentials import header_secrets, parameter_secrets, secrets_in
-from llmproxy.edits import PLACEHOLDER, Edit, splice
 from llmproxy.errors import SettingsError
 from llmproxy.interaction import Headers
 from llmproxy.jsonpath import JsonPath, parse_json_path
-from llmproxy.redaction_streams import find_across_events, join_events
-from llmproxy.secret_fields import PERSONAL, FieldFinder, FieldNames
-from llmproxy.secret_names import (
+from llmproxy.redaction.credentials import header_secrets, parameter_secrets
+from llmproxy.redaction.edits import PLACEHOLDER, Edit, splice
+from llmproxy.redaction.fields import PERSONAL, FieldFinder, FieldNames
+from llmproxy.redaction.names import (
     HeaderKinds,
     find_form_fields,
     find_in_text,
-    is_credential_header,
     normal_names,
     query_credentials,
     without_credentials,
 )
-from llmproxy.secret_patterns import find_patterns, read_patterns
-from llmproxy.secret_shapes import find_private_keys, find_shapes
-from llmproxy.secret_values import Literals, find_values
+from llmproxy.redaction.patterns import find_patterns, read_patterns
+from llmproxy.redaction.shapes import find_private_keys, find_shapes
+from llmproxy.redaction.streams import find_across_events, join_events
+from llmproxy.redaction.values import Literals, find_values
 from llmproxy.setting import setting
-
-__all__ = ["RedactSettings", "Redactor", "is_credential_header", "secrets_in"]
 
 VERSION = 1
 """To be raised by whoever changes what redaction finds by name or shape."""

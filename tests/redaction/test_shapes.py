@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy.edits import splice
-from llmproxy.secret_shapes import find_private_keys, find_shapes
+from llmproxy.redaction.edits import splice
+from llmproxy.redaction.shapes import find_private_keys, find_shapes
 from made_up_secrets import OPENAI_KEY, SHAPES, jwt, mixed, pem
 
 

@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from llmproxy.credentials import SHORTEST
-from llmproxy.edits import Edit, overlaps_placeholder
-from llmproxy.jsonspans import backslashes_before, strings
+from llmproxy.redaction.credentials import SHORTEST
+from llmproxy.redaction.edits import Edit, overlaps_placeholder
+from llmproxy.redaction.jsonspans import backslashes_before, strings
 
 _BACKSLASH = rb'(\\)\\(?=(?:\\\\){0,8}\\(?:u00|["/]))'  # one, with an escape behind it
 _IN_JSON = (

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 
-from llmproxy.edits import PLACEHOLDER, Edit
 from llmproxy.errors import SettingsError
-from llmproxy.jsonspans import scalars
+from llmproxy.redaction.edits import PLACEHOLDER, Edit
+from llmproxy.redaction.jsonspans import scalars
 
 Patterns = tuple[re.Pattern[bytes], ...]
 

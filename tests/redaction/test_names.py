@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from llmproxy.edits import splice
-from llmproxy.secret_names import (
+from llmproxy.redaction.edits import splice
+from llmproxy.redaction.names import (
     HeaderKinds,
     find_form_fields,
     find_in_text,

@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 
-from llmproxy.edits import Edit
-from llmproxy.jsonspans import INSIDE_STRING
+from llmproxy.redaction.edits import Edit
+from llmproxy.redaction.jsonspans import INSIDE_STRING
 
 _LINE = re.compile(rb"^(?:data:|\{)[^\n]*+", re.MULTILINE)
 _FIELD = re.compile(rb'"([A-Za-z_]\w*+)"\s*+:\s*+(?:"(%b)|(\d++))' % INSIDE_STRING, re.DOTALL)

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from llmproxy.edits import Edit, splice
-from llmproxy.redaction_streams import find_across_events, join_events
+from llmproxy.redaction.edits import Edit, splice
+from llmproxy.redaction.streams import find_across_events, join_events
 
 SECRET = b"0a1b2c3d4e5f"
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import Literal
 from urllib.parse import unquote_plus
 
-from llmproxy.credentials import looks_plain
-from llmproxy.edits import PLACEHOLDER, Edit
+from llmproxy.redaction.credentials import looks_plain
+from llmproxy.redaction.edits import PLACEHOLDER, Edit
 
 HeaderKind = Literal["credential", "identifier", "harmless", "other"]
 """What a name says of a header's value; ``harmless``: not even looked into."""

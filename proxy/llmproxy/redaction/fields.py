@@ -15,9 +15,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from llmproxy.edits import PLACEHOLDER, Edit
 from llmproxy.jsonpath import JsonPath
-from llmproxy.jsonspans import INSIDE_STRING, Keys, depth_change, find
+from llmproxy.redaction.edits import PLACEHOLDER, Edit
+from llmproxy.redaction.jsonspans import INSIDE_STRING, Keys, depth_change, find
 
 _FIELDS = frozenset(
     {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy.edits import PLACEHOLDER, Edit, merge, splice
+from llmproxy.redaction.edits import PLACEHOLDER, Edit, merge, splice
 
 
 def test_only_the_spans_change() -> None:

@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from llmproxy.edits import splice
 from llmproxy.jsonpath import parse_json_path
-from llmproxy.secret_fields import PERSONAL, FieldFinder, FieldNames
+from llmproxy.redaction.edits import splice
+from llmproxy.redaction.fields import PERSONAL, FieldFinder, FieldNames
 
 
 def clean(
