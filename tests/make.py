@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 
-from llmproxy import cassette
+from llmproxy import cassette, cassette_rows
 from llmproxy.cassette_schema import create, open_checked, write_meta
 from llmproxy.dialects import Facts
 from llmproxy.interaction import (
@@ -76,7 +76,7 @@ def write(path: Path, *interactions: Interaction, key: str = "test") -> Path:
         )
         for each in interactions:
             made = digests(each.request, date(2026, 11, 20))
-            cassette.insert(connection, cassette.encode(each, Facts(model="m"), made))
+            cassette_rows.insert(connection, cassette_rows.encode(each, Facts(model="m"), made))
     return path
 
 

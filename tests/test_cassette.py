@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 import make
 from llmproxy import cassette_schema
-from llmproxy.cassette import Cassette, decode, encode
+from llmproxy.cassette import Cassette
+from llmproxy.cassette_rows import decode, encode
 from llmproxy.cassette_schema import COLUMNS, FINGERPRINTS
 from llmproxy.dialects import Facts
 from llmproxy.errors import CassetteError, CassetteMissing, CassetteTooNew

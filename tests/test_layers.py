@@ -28,6 +28,7 @@ LAYERS = (
     # state
     (
         "cassette",
+        "cassette_rows",
         "cassette_schema",
         "journal",
         "keeping",

@@ -8,39 +8,23 @@ a replay never changes a fixture. Rows are a stranger's data and are checked whe
 
 from __future__ import annotations
 
-import json
-import sqlite3
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
-from llmproxy.cassette_schema import COLUMNS, FINGERPRINTS, open_checked, read_meta, reading
-from llmproxy.dialects import Facts
+from llmproxy import cassette_rows as rows
+from llmproxy.cassette_schema import FINGERPRINTS, open_checked, read_meta, reading
 from llmproxy.errors import CassetteError
-from llmproxy.interaction import (
-    Chunk,
-    Headers,
-    Interaction,
-    RecordedRequest,
-    RecordedResponse,
-)
+from llmproxy.interaction import Interaction, RecordedRequest, RecordedResponse
 
 Fingerprint = Literal["exact", "canonical", "loose", "transcript"]
 Digests = Mapping[str, bytes]
 Digest = Callable[[RecordedRequest, date], Digests]
 """Makes the four fingerprints of a recorded request, given the day of its recording."""
 
-CACHE_BYTES = 16 * 2**20
 FOUND_KEPT = 20_000
-
-_QUOTED = [f'"{name}"' for name in COLUMNS]
-_READ = ", ".join(name for name in _QUOTED if name.strip('"') not in FINGERPRINTS)
-_INSERT = "INSERT INTO interactions ({}) VALUES ({})".format(  # noqa: S608  # our own names
-    ", ".join(_QUOTED), ", ".join("?" * len(_QUOTED))
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +78,6 @@ class Cassette:
     ) -> None:
         self.path = path
         self._connection = open_checked(path)
-        self._loaded: OrderedDict[int, Interaction] = OrderedDict()
-        self._loaded_bytes = 0
         self._found: dict[tuple[str, bytes], Found] = {}
         self._table = "interactions"
         with self._reading():
@@ -118,7 +100,7 @@ class Cassette:
     def _read_upstreams(self) -> tuple[tuple[str, str], ...]:
         names: dict[str, str] = {}
         for (text,) in self._connection.execute("SELECT upstreams FROM runs ORDER BY id"):
-            names.update(_pairs(text, self.path, "a run's upstreams"))
+            names.update(rows.pairs(text, self.path, "a run's upstreams"))
         return tuple(names.items())
 
     def _rebuild(self, digest: Digest) -> None:
@@ -128,7 +110,7 @@ class Cassette:
             f"CREATE TABLE now.fingerprints (id INTEGER PRIMARY KEY, session TEXT, {columns})"
         )
         for interaction in self.interactions():
-            made = digest(interaction.request, recorded_day(interaction))
+            made = digest(interaction.request, rows.recorded_day(interaction))
             self._connection.execute(
                 "INSERT INTO now.fingerprints VALUES (?, ?, ?, ?, ?, ?)",
                 (interaction.id, interaction.session, *(made[name] for name in FINGERPRINTS)),
@@ -160,38 +142,40 @@ class Cassette:
         Raises:
             CassetteError: no such interaction, or its row cannot be what we wrote.
         """
-        if (kept := self._loaded.get(id)) is not None:
-            return kept
         with self._reading():
             row = self._connection.execute(
-                f"SELECT {_READ} FROM interactions WHERE id = ?",  # noqa: S608  # our own names
+                f"SELECT {rows.READ} FROM interactions WHERE id = ?",  # noqa: S608  # our own names
                 (id,),
             ).fetchone()
+        return rows.decode(self._there(row, id), self.path)
+
+    def load_response(self, id: int) -> tuple[str, RecordedResponse]:
+        """The method of an interaction and its response, without the rest; checked.
+
+        Raises:
+            CassetteError: as ``load`` does.
+        """
+        with self._reading():
+            row = self._connection.execute(
+                f"SELECT {rows.RESPONSE} FROM interactions WHERE id = ?",  # noqa: S608  # our own names
+                (id,),
+            ).fetchone()
+        return rows.decode_response(self._there(row, id), self.path)
+
+    def _there(self, row: tuple[Any, ...] | None, id: int) -> tuple[Any, ...]:
         if row is None:
             raise CassetteError(
                 f"{self.path}: has no interaction {id}", "llmproxy cassette ls lists them"
             )
-        interaction = decode(row, self.path)
-        self._remember(interaction)
-        return interaction
-
-    def _remember(self, interaction: Interaction) -> None:
-        size = _weight(interaction)
-        if size > CACHE_BYTES // 4:
-            return
-        self._loaded[interaction.id] = interaction
-        self._loaded_bytes += size
-        while self._loaded_bytes > CACHE_BYTES:
-            _, old = self._loaded.popitem(last=False)
-            self._loaded_bytes -= _weight(old)
+        return row
 
     def interactions(self) -> Iterator[Interaction]:
         """All of them, in the order recorded, one at a time."""
         with self._reading():
             for row in self._connection.execute(
-                f"SELECT {_READ} FROM interactions ORDER BY id"  # noqa: S608  # our own names
+                f"SELECT {rows.READ} FROM interactions ORDER BY id"  # noqa: S608  # our own names
             ):
-                yield decode(row, self.path)
+                yield rows.decode(row, self.path)
 
     def like(self, path: str, size: int, limit: int) -> list[Interaction]:
         """Up to ``limit`` interactions to compare a missed request with.
@@ -212,164 +196,3 @@ class Cassette:
         with self._reading():
             for row in self._connection.execute(f"SELECT {names} FROM interactions ORDER BY id"):  # noqa: S608  # our own names
                 yield Entry(*row)
-
-
-def recorded_day(interaction: Interaction) -> date:
-    """The day of the recording, in UTC."""
-    return datetime.fromtimestamp(interaction.recorded_at, UTC).date()
-
-
-def encode(
-    interaction: Interaction,
-    facts: Facts,
-    digests: Digests,
-) -> tuple[object, ...]:
-    """The row of an interaction, for ``insert``."""
-    request, response = interaction.request, interaction.response
-    first = response.chunks[0].offset if response.chunks else response.head_at
-    body = response.body
-    return (
-        interaction.id or None,
-        interaction.run,
-        interaction.session,
-        datetime.fromtimestamp(interaction.recorded_at, UTC).isoformat(timespec="microseconds"),
-        request.upstream,
-        request.method,
-        request.path,
-        request.query,
-        facts.model,
-        int(facts.stream),
-        response.status,
-        response.reason,
-        round(first * 1e3, 3),
-        round(response.ended_at * 1e3, 3),
-        facts.input_tokens,
-        facts.output_tokens,
-        json.dumps(request.headers),
-        _text(request.body),
-        len(request.body),
-        json.dumps(response.headers),
-        _text(body),
-        len(body),
-        json.dumps([[round(c.offset * 1e6), len(c.data)] for c in response.chunks]),
-        round(response.head_at * 1e6),
-        round(response.ended_at * 1e6),
-        response.end,
-        *(digests[name] for name in FINGERPRINTS),
-    )
-
-
-def insert(connection: sqlite3.Connection, row: tuple[object, ...]) -> None:
-    """Add one encoded row."""
-    connection.execute(_INSERT, row)
-
-
-def decode(row: tuple[Any, ...], path: Path) -> Interaction:
-    """An interaction from a row of the columns without fingerprints.
-
-    Raises:
-        CassetteError: names the file, the interaction and the column.
-    """
-    values = dict(zip((n for n in COLUMNS if n not in FINGERPRINTS), row, strict=True))
-    where = f"interaction {values['id']}"
-    try:
-        body = _bytes(values["response_body"])
-        end = values["end"]
-        if end not in ("eof", "reset"):
-            raise ValueError(f"end is {str(end)[:20]!r}")
-        status = int(values["status"])
-        if not 100 <= status <= 999:
-            raise ValueError(f"status is {status}")
-        chunks = _chunks(str(values["timeline"]), body)
-        return Interaction(
-            id=int(values["id"]),
-            run=int(values["run"]),
-            session=str(values["session"]),
-            recorded_at=datetime.fromisoformat(str(values["recorded_at"])).timestamp(),
-            request=RecordedRequest(
-                upstream=str(values["upstream"]),
-                method=str(values["method"]),
-                path=str(values["path"]),
-                query=str(values["query"]),
-                headers=_pairs(values["request_headers"], path, f"{where}: request_headers"),
-                body=_bytes(values["request_body"]),
-            ),
-            response=RecordedResponse(
-                status=status,
-                reason=_one_line(str(values["reason"] or "")),
-                headers=_pairs(values["response_headers"], path, f"{where}: response_headers"),
-                head_at=_moment(values["head_at"]),
-                chunks=chunks,
-                ended_at=_moment(values["ended_at"]),
-                end=end,
-            ),
-        )
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        raise CassetteError(
-            f"{path}: {where} is damaged: {error}", "restore the file, or record it again"
-        ) from error
-
-
-def _chunks(timeline: str, body: bytes) -> tuple[Chunk, ...]:
-    chunks = []
-    at = 0
-    before = 0.0
-    for moment, size in json.loads(timeline):
-        if not isinstance(size, int) or size < 0:
-            raise ValueError(f"timeline: {size!r} is no number of bytes")
-        offset = _moment(moment)
-        if offset < before:
-            raise ValueError("timeline: moments run backwards")
-        before = offset
-        chunks.append(Chunk(offset, body[at : at + size]))
-        at += size
-    if at != len(body):
-        raise ValueError(f"timeline: covers {at} bytes of {len(body)}")
-    return tuple(chunks)
-
-
-def _moment(microseconds: object) -> float:
-    if not isinstance(microseconds, int) or not 0 <= microseconds < 10**12:
-        raise ValueError(f"{microseconds!r} is no moment in microseconds")
-    return microseconds / 1e6
-
-
-def _pairs(text: object, path: Path, what: str) -> Headers:
-    try:
-        pairs = [(name, value) for name, value in json.loads(str(text))]
-    except (ValueError, TypeError, RecursionError) as error:
-        raise CassetteError(f"{path}: {what} cannot be read", "record it again") from error
-    for name, value in pairs:
-        if not (isinstance(name, str) and isinstance(value, str)):
-            raise CassetteError(f"{path}: {what} holds {str(name)[:40]!r}, which is no header")
-        _one_line(name + value)
-    return tuple(pairs)
-
-
-def _one_line(text: str) -> str:
-    if any(mark in text for mark in "\r\n\0"):
-        raise ValueError("a header or reason runs over several lines")
-    return text
-
-
-def _text(body: bytes) -> str | bytes:
-    """Text where it is text that every SQLite tool shows whole, else the bytes."""
-    if b"\0" in body:
-        return body
-    try:
-        return body.decode()
-    except UnicodeDecodeError:
-        return body
-
-
-def _bytes(value: object) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, str):
-        return value.encode()
-    raise TypeError(f"a body is {type(value).__name__}")
-
-
-def _weight(interaction: Interaction) -> int:
-    sizes = (len(chunk.data) + 120 for chunk in interaction.response.chunks)
-    return len(interaction.request.body) + sum(sizes) + 2000

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
-from llmproxy import cassette, dialects
+from llmproxy import cassette, cassette_rows, dialects
 from llmproxy.cassette_schema import FINGERPRINTS
 from llmproxy.compression import Decoder
 from llmproxy.interaction import Chunk, Headers, Interaction, RecordedRequest, RecordedResponse
@@ -81,7 +81,7 @@ class Keeper:
             request.path, request.body, content_type, interaction.response.body
         )
         day = datetime.fromtimestamp(captured.recorded_at, UTC).date()
-        return Kept(cassette.encode(interaction, facts, self._digest(request, day)))
+        return Kept(cassette_rows.encode(interaction, facts, self._digest(request, day)))
 
     def digest(self, request: RecordedRequest, day: date) -> cassette.Digests:
         """The fingerprints of a request from a cassette, under the settings of now.

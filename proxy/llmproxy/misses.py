@@ -15,7 +15,8 @@ from pathlib import Path
 
 from llmproxy import misslog
 from llmproxy.asked import Asked
-from llmproxy.cassette import Cassette, recorded_day
+from llmproxy.cassette import Cassette
+from llmproxy.cassette_rows import recorded_day
 from llmproxy.interaction import RecordedRequest
 from llmproxy.matching.canonical import Canonicaliser
 from llmproxy.matching.ranking import Candidate, describe, rank, summary_line

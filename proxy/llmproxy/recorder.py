@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Literal
 
-from llmproxy import __version__, cassette
+from llmproxy import __version__, cassette, cassette_rows
 from llmproxy.cassette_schema import (
     FINGERPRINTS,
     create,
@@ -195,7 +195,7 @@ class Recorder:
         connection.execute("BEGIN IMMEDIATE")
         try:
             for interaction in reader.interactions():
-                made = digest(interaction.request, cassette.recorded_day(interaction))
+                made = digest(interaction.request, cassette_rows.recorded_day(interaction))
                 connection.execute(
                     "UPDATE interactions SET exact=?, canonical=?, loose=?, transcript=? WHERE id=?",
                     (*(made[n] for n in FINGERPRINTS), interaction.id),
@@ -288,7 +288,7 @@ class Recorder:
         connection.execute("BEGIN IMMEDIATE")
         try:
             for row in rows:
-                cassette.insert(connection, row)
+                cassette_rows.insert(connection, row)
             connection.execute("COMMIT")
         except sqlite3.Error:
             with contextlib.suppress(sqlite3.Error):

@@ -27,11 +27,13 @@ from llmproxy.interaction import (
     Match,
     Problem,
     RecordedRequest,
+    RecordedResponse,
     Reply,
 )
 from llmproxy.matching.canonical import Canonicaliser
 from llmproxy.misses import Misses
 from llmproxy.pacing import Pace
+from llmproxy.redacted import REMEMBERED, REMEMBERED_BELOW
 from llmproxy.redaction import is_credential_header
 from llmproxy.sessions import DEFAULT, Place, Repeat, Sessions, Turn
 from llmproxy.upstreams import Address, Upstream, rewrite_origin
@@ -40,6 +42,10 @@ from llmproxy.wire import HOP_BY_HOP, encode_head, has_no_body
 Responder = Callable[[Asked], Awaitable[Reply | None]]
 
 T = TypeVar("T")
+
+_Memory = tuple[str, str, tuple[str, ...], bytes]
+_Prints = list[tuple[int, bytes]]
+"""A fingerprint of the request for each cassette, by its number."""
 
 PREPARED_BYTES = 16 * 2**20
 """How much of prepared replies stays in memory, in bytes."""
@@ -100,6 +106,7 @@ class Replayer:
         self._names = [quote(shelf.name) for shelf in self._shelves]
         self._prepared: dict[Place, _Prepared] = {}
         self._prepared_bytes = 0
+        self._exact: dict[_Memory, tuple[_Prints, tuple[Place, ...]]] = {}
         self._sequences: dict[tuple[int, str, bytes], tuple[Place, ...]] = {}
 
     async def __call__(self, asked: Asked) -> Reply | None:
@@ -109,11 +116,15 @@ class Replayer:
         level, turn = found
         prepared = self._prepare(turn.place)
         kept = prepared.reply
-        headers, labels, head = kept.headers, self._labels(level, turn), b""
+        headers, labels, head = kept.headers, self._labels(level, turn.place), b""
         if prepared.points_back:
             headers = self._pointing_back(headers, turn.place, asked)
-        elif turn.number <= turn.of:  # nothing in the head is of this request alone
+        else:
             head = prepared.heads.get(level) or self._encode(prepared, level, labels)
+        if turn.number > turn.of:
+            repeat = f"{turn.number}/{turn.of}"
+            labels += (("x-llmproxy-turn", repeat),)
+            head = head and b"%bx-llmproxy-turn: %b\r\n" % (head, repeat.encode())
         return Reply(
             source="replayed",
             status=kept.status,
@@ -129,12 +140,22 @@ class Replayer:
         )
 
     def _find(self, asked: Asked) -> tuple[Level, Turn] | None:
+        """Whose turn it is; requests that were found exactly once are found again at once."""
+        request, redacted = asked.request, asked.redacted
+        memory = (request.method, request.target, redacted.credentials, redacted.body)
+        simple = request.session == DEFAULT and not self._headers_count
+        if simple and (found := self._exact.get(memory)) is not None:
+            return self._take("exact", *found, asked)
         settings = self._canonicaliser.settings
         requests = [
             (numbers, asked.at(key, headers=self._headers_count)) for key, numbers in self._groups
         ]
         exact = _spread((numbers, self._canonicaliser.exact(r)) for numbers, r in requests)
         if places := self._places("exact", exact, asked):
+            if simple and len(redacted.body) < REMEMBERED_BELOW:
+                if len(self._exact) >= REMEMBERED:
+                    self._exact.clear()
+                self._exact[memory] = (exact, places)
             return self._take("exact", exact, places, asked)
         if settings.level == "exact":
             asked.why = asked.why or "no recorded request is the same to the byte"
@@ -157,9 +178,7 @@ class Replayer:
                 return self._take("transcript", script, places, asked)
         return None
 
-    def _places(
-        self, kind: Fingerprint, prints: list[tuple[int, bytes]], asked: Asked
-    ) -> tuple[Place, ...]:
+    def _places(self, kind: Fingerprint, prints: _Prints, asked: Asked) -> tuple[Place, ...]:
         """The sequence of the interactions that share a fingerprint.
 
         Those recorded in a session of the same name, where there are any, else all.
@@ -215,7 +234,7 @@ class Replayer:
     def _take(
         self,
         level: Level,
-        prints: list[tuple[int, bytes]],
+        prints: _Prints,
         places: tuple[Place, ...],
         asked: Asked,
     ) -> tuple[Level, Turn] | None:
@@ -236,7 +255,7 @@ class Replayer:
     def _prepare(self, place: Place) -> _Prepared:
         if (prepared := self._prepared.get(place)) is not None:
             return prepared
-        prepared = _prepared(self._load(place), self._pace)
+        prepared = _prepared(*self._shelves[place[0]].cassette.load_response(place[1]), self._pace)
         chunks = prepared.reply.chunks
         size = sum(len(c.data) for c in chunks) if isinstance(chunks, tuple) else 0
         if size < PREPARED_BYTES // 4:
@@ -254,16 +273,12 @@ class Replayer:
         prepared.heads[level] = head
         return head
 
-    def _labels(self, level: Level, turn: Turn) -> Headers:
-        number, id = turn.place
-        labels: Headers = (
+    def _labels(self, level: Level, place: Place) -> Headers:
+        return (
             ("x-llmproxy-source", "replayed"),
             ("x-llmproxy-match", level),
-            ("x-llmproxy-interaction", f"{self._names[number]}/{id}"),
+            ("x-llmproxy-interaction", f"{self._names[place[0]]}/{place[1]}"),
         )
-        if turn.number > turn.of:
-            labels += (("x-llmproxy-turn", f"{turn.number}/{turn.of}"),)
-        return labels
 
     def _pointing_back(self, headers: Headers, place: Place, asked: Asked) -> Headers:
         upstreams = self._shelves[place[0]].upstreams
@@ -292,8 +307,7 @@ def _spread(pairs: Iterable[tuple[list[int], T]]) -> list[tuple[int, T]]:
     return spread
 
 
-def _prepared(interaction: Interaction, pace: Pace) -> _Prepared:
-    response = interaction.response
+def _prepared(method: str, response: RecordedResponse, pace: Pace) -> _Prepared:
     chunks, head_at, ended_at = response.chunks, response.head_at, response.ended_at
     if not pace.as_recorded:
         moments = pace.retime([head_at, *(chunk.offset for chunk in chunks), ended_at])
@@ -301,7 +315,7 @@ def _prepared(interaction: Interaction, pace: Pace) -> _Prepared:
         chunks = tuple(
             Chunk(offset, chunk.data) for offset, chunk in zip(offsets, chunks, strict=True)
         )
-    headers = _replayed(interaction)
+    headers = _replayed(method, response)
     reply = Reply(
         source="replayed",
         status=response.status,
@@ -315,20 +329,19 @@ def _prepared(interaction: Interaction, pace: Pace) -> _Prepared:
     return _Prepared(reply, any(name.lower() in POINTS_BACK for name, _ in headers))
 
 
-def _replayed(interaction: Interaction) -> Headers:
+def _replayed(method: str, response: RecordedResponse) -> Headers:
     """The recorded header lines that are sent: none of one connection, none that is secret.
 
     A content-length is made true again where redaction or decoding changed the body; where
     the response broke off it stays, since the client saw fewer bytes than announced.
     """
-    response = interaction.response
-    size = len(response.body)
+    size = sum(len(chunk.data) for chunk in response.chunks)
     headers = []
     for name, value in response.headers:
         low = name.lower()
         if low in HOP_BY_HOP or is_credential_header(low):
             continue
-        if low == "content-length" and not has_no_body(interaction.request.method, response.status):
+        if low == "content-length" and not has_no_body(method, response.status):
             announced = int(value) if value.isdecimal() else 0
             if response.end == "reset" and announced > size:
                 headers.append((name, value))
