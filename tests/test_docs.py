@@ -15,7 +15,7 @@ from llmproxy.settings import Settings, load, walk
 ROOT = program.ROOT
 README = (ROOT / "README.md").read_text()
 CONSOLE = [
-    line.removeprefix("$ ").partition("  #")[0]
+    line.removeprefix("$ ").partition("  #")[0].strip()
     for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL)
     for line in block.splitlines()
     if line.startswith("$ ")

@@ -12,6 +12,8 @@ import inspect
 import io
 import json
 import os
+import urllib.request
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,11 @@ from typing import Any
 import anthropic
 import openai
 import pytest
+from anthropic.types import Message, RawMessageStreamEvent
+from demo.provider import HELLO
 from google import genai
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.responses import Response, ResponseStreamEvent
 
 import provider as providers
 import serve
@@ -29,12 +35,11 @@ from llmproxy.cassette import Cassette
 from llmproxy.interaction import Interaction
 from llmproxy.service import serving
 from make import spoil
-from provider import AUDIO, COOKIE, FILE, HELLO, ORGANISATION, TAIL, Provider
+from provider import AUDIO, COOKIE, FILE, ORGANISATION, TAIL, Provider
 
-pytestmark = [
-    pytest.mark.xdist_group("sdks"),
-    pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning"),
-]
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Inheritance class AiohttpClientSession:DeprecationWarning"  # google-genai's own
+)
 
 KEY = "sk-" + "proj-" + "T7mW2xKq9RzB4nVc8LpD"
 OTHER_KEY = "test"
@@ -52,8 +57,8 @@ OTHER_HEADERS = {
 }
 NO_BOUNDARY = pytest.mark.xfail(
     strict=True,
-    reason="Replayer._find asks for requests without headers, so canonical.raw_body sees no"
-    " boundary on the live side: no multipart request ever matches",
+    reason="replay looks requests up without their headers, so the boundary of multipart is not"
+    " known on the live side: no upload ever matches",
 )
 
 USER = [{"role": "user", "content": "Say hello."}]
@@ -303,18 +308,31 @@ CASES = [
 
 @contextlib.asynccontextmanager
 async def clients(
-    url: str, kind: str, key: str, headers: dict[str, str] | None = None
+    url: str,
+    kind: str,
+    key: str,
+    headers: dict[str, str] | None = None,
+    prefix: str = "/v1",
+    gemini_version: str | None = None,
 ) -> AsyncIterator[dict[str, Any]]:
-    """A client of each SDK that asks ``url``, once, and is closed at the end."""
+    """A client of each SDK that asks ``url``, without retries, and is closed at the end.
+
+    ``prefix`` is what OpenAI's appends to ``url``.
+    """
     blocking = kind == "sync"
     more: dict[str, Any] = {"api_key": key, "max_retries": 0, "default_headers": headers}
     google = genai.Client(
-        api_key=key, http_options={"base_url": url, "headers": dict(headers or {})}
+        api_key=key,
+        http_options={
+            "base_url": url,
+            "headers": dict(headers or {}),
+            "api_version": gemini_version,
+        },
     )
     openais = openai.OpenAI if blocking else openai.AsyncOpenAI
     anthropics = anthropic.Anthropic if blocking else anthropic.AsyncAnthropic
     async with (
-        entered(openais(base_url=f"{url}/v1", **more)) as one,
+        entered(openais(base_url=f"{url}{prefix}", **more)) as one,
         entered(anthropics(base_url=url, **more)) as two,
     ):
         try:
@@ -414,6 +432,7 @@ def runs(
     return asyncio.run(all_of_them())
 
 
+@pytest.mark.xdist_group("sdks")
 @NO_BOUNDARY
 def test_every_request_of_the_sdks_is_recorded_and_none_misses(runs: Runs) -> None:
     requests = len(CASES) + 1  # an upload is two
@@ -430,6 +449,7 @@ def numbered() -> Iterator[Any]:
         yield pytest.param(number, id=str(case), marks=marks)
 
 
+@pytest.mark.xdist_group("sdks")
 @pytest.mark.parametrize("number", list(numbered()))
 def test_an_sdk_reads_the_same_live_and_replayed(runs: Runs, number: int) -> None:
     direct = runs.direct[number]
@@ -531,7 +551,7 @@ async def test_chunks_reach_an_sdk_one_by_one(
             first, rest = await in_two(call(made[sdk]), gated.open_gate)
     assert len(rest) > 5
     hold_back(path)
-    replay = serve.replay_plan(path, replay__pace=1.0, shutdown_time=0.0)
+    replay = serve.replay_plan(path, replay__pace=1.0, shutdown_time=0.1)
     with background.running(replay) as service:
         async with clients(service.url, kind, KEY) as made:
             played, _ = await in_two(call(made[sdk]), None)
@@ -570,16 +590,123 @@ def hold_back(path: Path) -> None:
 
 @dataclass(frozen=True)
 class Taped:
-    """How a recorded request of a provider is asked through an SDK."""
+    """A recorded request of a provider: asked again through an SDK, with the very same body."""
 
-    sdk: str
-    kind: str
-    base: str
+    id: str
+    host: str
     path: str
     body: dict[str, Any]
-    id: str
+    stream: bool
+    status: int
+
+    @property
+    def sdk(self) -> str:
+        return {
+            "api.anthropic.com": "anthropic",
+            "generativelanguage.googleapis.com": "gemini",
+        }.get(self.host, "openai")
+
+    async def through(self, client: Any) -> Any:
+        if self.sdk == "gemini":
+            return await self._through_gemini(client)
+        more: dict[str, Any] = {"cast_to": WHOLE[self.endpoint]}
+        if self.stream:
+            module = openai if self.sdk == "openai" else anthropic
+            kinds = (module.Stream, module.AsyncStream)
+            kind = kinds[isinstance(client, (openai.AsyncOpenAI, anthropic.AsyncAnthropic))]
+            more |= {"stream": True, "stream_cls": kind[EVENTS[self.endpoint]]}
+        answer = client.post(self.path, body=self.body, **more)
+        return await (items(answer) if self.stream else done(answer))
+
+    async def _through_gemini(self, client: Any) -> Any:
+        model, _, verb = self.path.rpartition("/")[2].partition("?")[0].partition(":")
+        rest = {name: value for name, value in self.body.items() if name != "contents"}
+        options = {"http_options": {"extra_body": rest}}
+        asked = {"model": model, "contents": self.body["contents"], "config": options}
+        if verb == "streamGenerateContent":
+            return await items(client.models.generate_content_stream(**asked))
+        return await done(client.models.generate_content(**asked))
+
+    @property
+    def endpoint(self) -> str:
+        return self.path.partition("?")[0].rpartition("/")[2]
 
 
-async def taped_results(url: str, asks: list[Taped]) -> list[Any]:
-    """What the SDKs make of real replies, asked with the very bodies that were recorded."""
-    return []
+WHOLE: dict[str, Any] = {
+    "completions": ChatCompletion,
+    "responses": Response,
+    "messages": Message,
+}
+EVENTS: dict[str, Any] = {
+    "completions": ChatCompletionChunk,
+    "responses": ResponseStreamEvent,
+    "messages": RawMessageStreamEvent,
+}
+HOSTS = {
+    "api.anthropic.com",
+    "api.deepseek.com",
+    "api.groq.com",
+    "api.mistral.ai",
+    "api.openai.com",
+    "generativelanguage.googleapis.com",
+    "openrouter.ai",
+}
+PATHS = ("completions", "responses", "messages", "generateContent", "streamGenerateContent")
+OF_EACH = 3
+
+
+def sample(tape: str) -> list[Taped]:
+    """Of each provider three plain replies and three streams, and every error there is."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"{tape}/__tape__/requests", timeout=20) as response:
+        listing = json.load(response)
+    asked = Counter((each["path"], each["body"]) for each in listing)
+    chosen: dict[tuple[str, bool, bool], list[Taped]] = defaultdict(list)
+    for each in listing:
+        path, body = each["path"], each["body"]
+        if asked[path, body] > 1 or not path.partition("?")[0].endswith(PATHS):
+            continue
+        names = ("id", "host", "path", "stream", "status")
+        taped = Taped(**{name: each[name] for name in names}, body=json.loads(body))
+        chosen[taped.host, taped.stream, taped.status == 200].append(taped)
+    return [each for several in chosen.values() for each in several[:OF_EACH]]
+
+
+@pytest.mark.xdist_group("tape")
+@pytest.mark.usefixtures("_clean")
+@pytest.mark.filterwarnings("ignore:.*is not a valid:UserWarning")
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_sdks_read_real_replies_the_same_live_and_replayed(
+    tape: str, tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / "a.db"
+    asks = sample(tape)
+    assert {each.host for each in asks} == HOSTS
+    with background.running(
+        serve.record_plan(f"tape={tape}", path, record__keep_transient=True)
+    ) as service:
+        live = await taped_results(service.url, kind, asks)
+    with background.running(serve.replay_plan(path)) as service:
+        played = await taped_results(service.url, kind, asks)
+    assert service.journal.missed == 0
+    for each, was, now in zip(asks, live, played, strict=True):
+        raised = isinstance(was, dict) and was.get("raised")
+        assert bool(raised) == (each.status != 200), f"{each.id}: {was}"
+        assert was, each.id
+        assert "not on the tape" not in str(was), each.id
+        assert now == was, each.id
+
+
+async def taped_results(url: str, kind: str, asks: list[Taped]) -> list[Any]:
+    """What the SDKs make of each; asynchronous clients ask all at once."""
+
+    async def one(each: Taped, made: dict[str, Any]) -> Any:
+        try:
+            return dump(await each.through(made[each.sdk]))
+        except Exception as error:  # noqa: BLE001  # what an SDK raises is its result
+            return describe(error)
+
+    async with clients(url, kind, KEY, prefix="", gemini_version="v1beta") as made:
+        if kind == "async":
+            return await asyncio.gather(*(one(each, made) for each in asks))
+        return [await one(each, made) for each in asks]

@@ -161,6 +161,7 @@ class Replayer:
             asked.why = asked.why or "no recorded request is the same to the byte"
             return None
         today = datetime.now(UTC).date()
+        requests = [(numbers, asked.at(key)) for key, numbers in self._groups]  # with the boundary
         made = [(n, self._canonicaliser.fingerprints(r, today)) for n, r in requests]
         canonical = _spread((numbers, prints.canonical) for numbers, prints in made)
         if places := self._places("canonical", canonical, asked):
