@@ -54,9 +54,8 @@ def request_body(number: int, *, stream: bool = False, shuffled: bool = False) -
         ],
         "temperature": 0.2,
         "max_tokens": 256,
-        "tools": [],
+        "top_p": 1.0,
         "seed": 7,
-        "user": "someone",
     }
     if stream:
         body["stream"] = True

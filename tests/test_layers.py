@@ -14,6 +14,7 @@ LAYERS = (
     ("errors", "interaction", "setting"),
     # pure
     (
+        "addressing",
         "compression",
         "dialects",
         "jsonpath",
@@ -39,7 +40,18 @@ LAYERS = (
         "yamlfile",
     ),
     # I/O
-    ("asked", "control", "forward", "misses", "player", "responders", "server", "wheel", "wire"),
+    (
+        "asked",
+        "control",
+        "forward",
+        "misses",
+        "player",
+        "replayer",
+        "responders",
+        "server",
+        "wheel",
+        "wire",
+    ),
     # edges
     ("__init__", "__main__", "background", "cli", "explaining", "running", "service", "terminal"),
 )

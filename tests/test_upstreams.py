@@ -7,22 +7,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmproxy import dialects
-from llmproxy.errors import BadRequest, SettingsError
-from llmproxy.upstreams import (
-    ALIASES,
-    KNOWN,
+from llmproxy.addressing import (
     Address,
-    Upstream,
     address,
     cut_absolute,
     local_lines,
     mount,
-    parse_upstream,
-    parse_upstreams,
     relative_path,
     rewrite_origin,
     split_session,
     target_url,
+)
+from llmproxy.errors import BadRequest, SettingsError
+from llmproxy.upstreams import (
+    ALIASES,
+    KNOWN,
+    Upstream,
+    parse_upstream,
+    parse_upstreams,
 )
 
 PROXY = "http://127.0.0.1:4555"

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 from llmproxy import dialects
+from llmproxy.addressing import Address, address, relative_path
 from llmproxy.dialects import Dialect
 from llmproxy.interaction import RecordedRequest, Request
 from llmproxy.redacted import Redacted
-from llmproxy.upstreams import Address, Upstream, address, relative_path
+from llmproxy.upstreams import Upstream
 
 
 class Asked:

@@ -21,10 +21,10 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from llmproxy.addressing import Address, relative_path, rewrite_origin, target_url
 from llmproxy.errors import StreamBroken, UpstreamFailed, UpstreamTimeout
 from llmproxy.interaction import Chunk, End, Headers, Reply, Request
 from llmproxy.recorder import Captured, Recorder
-from llmproxy.upstreams import Address, relative_path, rewrite_origin, target_url
 from llmproxy.wire import HOP_BY_HOP
 
 MAX_LINE = 64 * 1024

@@ -18,6 +18,7 @@ from time import monotonic
 from aiohttp import web
 
 from llmproxy import dialects
+from llmproxy.addressing import cut_absolute, split_session
 from llmproxy.asked import Asked
 from llmproxy.control import PREFIX, Control
 from llmproxy.errors import BadRequest, LlmproxyError, RequestTooLarge, SettingsError
@@ -28,7 +29,6 @@ from llmproxy.player import play
 from llmproxy.redacted import Redacted, Redacting
 from llmproxy.responders import Responder, error_reply
 from llmproxy.sessions import DEFAULT
-from llmproxy.upstreams import cut_absolute, split_session
 from llmproxy.wheel import Wheel
 
 log = logging.getLogger("llmproxy")

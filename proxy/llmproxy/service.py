@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from llmproxy.addressing import local_lines
 from llmproxy.cassette import Cassette
 from llmproxy.control import Control
 from llmproxy.errors import CassetteError, SettingsError
@@ -26,11 +27,12 @@ from llmproxy.misses import Misses
 from llmproxy.pacing import Pace
 from llmproxy.recorder import Recorder
 from llmproxy.redaction import Redactor, secrets_in
-from llmproxy.responders import Refusal, Relay, Replayer, Responder, Shelf
+from llmproxy.replayer import Replayer, Shelf
+from llmproxy.responders import Refusal, Relay, Responder
 from llmproxy.server import Proxy, Running, listen
 from llmproxy.sessions import Sessions
 from llmproxy.settings import Settings
-from llmproxy.upstreams import KNOWN, Upstream, local_lines, parse_upstream, parse_upstreams
+from llmproxy.upstreams import KNOWN, Upstream, parse_upstream, parse_upstreams
 from llmproxy.wheel import Wheel
 
 Command = Literal["record", "replay"]
