@@ -207,6 +207,7 @@ async def test_new_episodes_replays_what_was_there_and_records_what_is_missing(
     sources = [a.header("x-llmproxy-source") for a in (held, used_up, new, new_again)]
     assert sources == ["replayed", "recorded", "recorded", "recorded"]
     assert counting.count == 4
+    assert service.summary() == "llmproxy: 3 recorded, 1 replayed"
     with contextlib.closing(Cassette(path)) as cassette:
         assert [(each.id, each.run) for each in cassette.entries()] == [
             (1, 1),
@@ -278,7 +279,7 @@ async def test_on_miss_forward_asks_the_upstream_and_keeps_nothing(tmp_path: Pat
         forwarded = await ask(service.url, body=chat("y"))
     assert held.header("x-llmproxy-source") == "replayed"
     assert forwarded.header("x-llmproxy-source") == "forwarded"
-    assert "1 forwarded" in service.summary()
+    assert service.summary() == "llmproxy: 1 replayed, 1 missed, 1 forwarded"
     assert path.read_bytes() == before
 
 

@@ -29,17 +29,25 @@ Responder = Callable[[Asked], Awaitable[Reply | None]]
 
 
 class Relay:
-    """Answers from the upstream, whatever is asked; ``forwarder`` keeps it or does not."""
+    """Answers from the upstream, whatever is asked; ``forwarder`` keeps it or does not.
 
-    def __init__(self, forwarder: Forwarder, upstreams: tuple[Upstream, ...]) -> None:
+    Args:
+        misses: whether to come here is a miss: on replay it is, when recording it is not.
+    """
+
+    def __init__(
+        self, forwarder: Forwarder, upstreams: tuple[Upstream, ...], *, misses: bool
+    ) -> None:
         self._forwarder = forwarder
         self._upstreams = upstreams
+        self._misses = misses
 
     async def __call__(self, asked: Asked) -> Reply:
         to = asked.address(self._upstreams)
         ours = leads_to(asked.ours, to, self._upstreams)
         reply = await self._forwarder.forward(asked.request, to, ours)
-        return replace(reply, labels=(("x-llmproxy-source", reply.source),), miss=asked.why)
+        miss = asked.why or "no recorded request matches" if self._misses else ""
+        return replace(reply, labels=(("x-llmproxy-source", reply.source),), miss=miss)
 
 
 class Refusal:

@@ -192,7 +192,7 @@ class _Opening:
             self.shelves = (self._shelf(path, self.upstreams),)
             return (self._replayer(), self._refusal())
         self.recorder = await self._open_recorder(path)
-        relay = Relay(await self._forwarder(), self.upstreams)
+        relay = Relay(await self._forwarder(), self.upstreams, misses=False)
         if mode == "new_episodes" and self.recorded_before:
             # opened after the recorder, so closed before it: a file with readers stays in two parts
             self.shelves = (self._shelf(path, self.upstreams),)
@@ -215,7 +215,7 @@ class _Opening:
         if not self.plan.upstreams:
             raise SettingsError("replay.on_miss: forward wants to know where to", "add --upstream")
         upstreams = parse_upstreams(self.plan.upstreams, self.settings.upstreams)
-        return (self._replayer(), Relay(await self._forwarder(), upstreams))
+        return (self._replayer(), Relay(await self._forwarder(), upstreams, misses=True))
 
     def _shelf(self, path: Path, upstreams: Sequence[Upstream] = ()) -> Shelf:
         cassette = Cassette(path, self.keeper.key, self.keeper.digest)
