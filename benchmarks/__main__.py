@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "proxy"))
 
-from benchmarks import common, open, record, replay, rhythm  # noqa: E402
+from benchmarks import common, opening, record, replay, rhythm  # noqa: E402
 from benchmarks.common import Scale, Table  # noqa: E402
 
 Subject = Callable[[Scale, Path], Iterator[Table]]
@@ -27,7 +27,7 @@ SUBJECTS: Mapping[str, Subject] = {
     "rhythm": rhythm.run,
     "replay": replay.run,
     "record": record.run,
-    "open": open.run,
+    "open": opening.run,
 }
 
 

@@ -138,8 +138,9 @@ async def _run(job: Job) -> Result:
     loop = asyncio.get_running_loop()
     load = Load(job)
     parts = urlsplit(job.url)
+    address = parts.hostname or "", parts.port or 80
     connections = [
-        (await loop.create_connection(lambda: Connection(load), parts.hostname, parts.port))[1]
+        (await loop.create_connection(lambda: Connection(load), *address))[1]
         for _ in range(job.connections)
     ]
     gc.disable()

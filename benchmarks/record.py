@@ -77,7 +77,13 @@ def _latencies(
         for _ in range(plan.rounds):
             for name, server in ways.items():
                 asked = load.run(
-                    server.url, server.pid, 1000, plan.seconds, connections=1, latencies=True
+                    server.url,
+                    server.pid,
+                    1000,
+                    plan.seconds,
+                    connections=1,
+                    warm_up=plan.seconds / 5,
+                    latencies=True,
                 )
                 requests[name].append(asked)
             for name, server in ways.items():
@@ -105,24 +111,15 @@ def _latency_table(
 ) -> Table:
     rows = []
     for name in requests:
-        p50, p99 = (
-            (
-                [getattr(r, share) * 1e3 for r in requests[name]],
-                [getattr(r, share) * 1e3 for r in requests["direct"]],
-            )
-            for share in ("p50", "p99")
-        )
-        chunk50, chunk99 = (
-            (
-                [getattr(r.carried, share) * 1e3 for r in chunks[name]],
-                [getattr(r.carried, share) * 1e3 for r in chunks["direct"]],
-            )
-            for share in ("p50", "p99")
-        )
+        times = [[getattr(r, share) for r in requests[name]] for share in ("p50", "p99")]
+        plain = [[getattr(r, share) for r in requests["direct"]] for share in ("p50", "p99")]
+        for share in ("p50", "p99"):
+            times.append([getattr(r.carried, share) for r in chunks[name]])
+            plain.append([getattr(r.carried, share) for r in chunks["direct"]])
         cells = []
-        for ours, direct in (p50, p99, chunk50, chunk99):
-            added = "" if name == "direct" else f" (+{_added(ours, direct):.0f})"
-            cells.append(f"{median(ours):.0f}{added}")
+        for ours, direct in zip(times, plain, strict=True):
+            added = "" if name == "direct" else f" (+{_added(ours, direct) * 1e3:.0f})"
+            cells.append(f"{median(ours) * 1e3:.0f}{added}")
         cpu = "" if name == "direct" else f"{median(r.cpu_us for r in requests[name]):.0f}"
         rows.append((name, *cells, cpu))
     if "nginx" not in requests:

@@ -42,22 +42,11 @@ JSON = dict[str, object]
 
 
 @dataclass
-class Asked:
-    """A request as the provider got it."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
-
-
-@dataclass
 class Provider:
-    """A provider that runs; ``asked`` gathers its requests."""
+    """A provider that runs."""
 
     loop: asyncio.AbstractEventLoop
     url: str = ""
-    asked: list[Asked] = field(default_factory=list)
     ids: Iterator[int] = field(default_factory=itertools.count)
     opened: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -70,7 +59,6 @@ class Provider:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        self.asked.append(Asked(request.method, request.path, dict(request.headers), body))
         try:
             asked = json.loads(body)
         except ValueError:
