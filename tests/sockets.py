@@ -11,6 +11,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Self
 
+CHAT = b'{"model":"m","messages":[{"role":"user","content":"hi"}]}'
+"""A chat request's body, for tests that do not care which."""
+
 Handler = Callable[["Seen", asyncio.StreamWriter], Awaitable[None]]
 
 

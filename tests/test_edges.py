@@ -10,9 +10,7 @@ import pytest
 
 import sockets
 from serve import recording, replaying
-from sockets import Client, Seen, ask, upstream
-
-CHAT = b'{"model":"m","messages":[{"role":"user","content":"hi"}]}'
+from sockets import CHAT, Client, Seen, ask, upstream
 
 
 async def echo(seen: Seen, writer: asyncio.StreamWriter) -> None:

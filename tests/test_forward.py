@@ -15,9 +15,8 @@ from conftest import free_port
 from llmproxy.cassette import Cassette
 from llmproxy.interaction import Interaction
 from serve import recording, replaying
-from sockets import Answer, Client, Seen, ask, upstream
+from sockets import CHAT, Answer, Client, Seen, ask, upstream
 
-CHAT = b'{"model":"m","messages":[{"role":"user","content":"hi"}]}'
 EVENTS = [b"data: one\n\n", b"data: two\n\n", b"data: three\n\n"]
 
 

@@ -44,6 +44,7 @@ LAYERS = (
         "asked",
         "control",
         "forward",
+        "listener",
         "misses",
         "player",
         "replayer",

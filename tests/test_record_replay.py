@@ -316,7 +316,7 @@ async def test_a_port_in_use_says_how_to_take_another(tmp_path: Path) -> None:
     await record(tmp_path / "a.db", chat("x"))
     async with replaying(tmp_path / "a.db") as service:
         with pytest.raises(SettingsError, match=r"another program has it: .* --port"):
-            async with replaying(tmp_path / "a.db", port=service.running.port):
+            async with replaying(tmp_path / "a.db", port=service.listener.port):
                 pass
 
 

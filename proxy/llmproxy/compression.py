@@ -52,6 +52,22 @@ def decode(data: bytes, encodings: str, limit: int = LIMIT) -> bytes:
     return decoder.feed(data) + decoder.finish()
 
 
+def decode_as_far(data: bytes, encodings: str, limit: int = LIMIT) -> tuple[bytes, bool]:
+    """What a body decodes to, and whether that is all of it.
+
+    A body that breaks off, is damaged or would exceed ``limit`` gives what came before.
+    """
+    parts: list[bytes] = []
+    try:
+        decoder = Decoder(encodings, limit)
+        for at in range(0, len(data), _SLICE):
+            parts.append(decoder.feed(data[at : at + _SLICE]))  # noqa: PERF401  # what came stays
+        parts.append(decoder.finish())
+    except ValueError:
+        return b"".join(parts), False
+    return b"".join(parts), True
+
+
 class Decoder:
     """Undoes the codings of one body as its bytes come.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,10 +13,9 @@ from llmproxy import misslog
 from llmproxy.cassette import Cassette, Fingerprint
 from llmproxy.errors import LlmproxyError, SettingsError
 from llmproxy.interaction import RecordedRequest
-from llmproxy.keeping import Keeper
+from llmproxy.keeping import keeper_for
 from llmproxy.matching.canonical import Canonicaliser
 from llmproxy.misses import nearest, tell
-from llmproxy.redaction import Redactor
 from llmproxy.settings import Settings
 
 MOST_PLACES = 50
@@ -49,16 +49,15 @@ def body(settings: Settings, file: Path, cassettes: Sequence[Path], path: str | 
         content = file.read_bytes()
     except OSError as error:
         raise LlmproxyError(f"{file}: cannot be read: {error.strerror}") from error
-    redactor = Redactor(settings.redact, (), frozenset(settings.match.count))
+    redactor = keeper_for(settings, os.environ).redacting.redactor
     redacted = redactor.request_body(content, "application/json")
     request = RecordedRequest("", "POST", path or "", "", (), redacted)
     return _explain(settings, request, cassettes)
 
 
 def _explain(settings: Settings, request: RecordedRequest, paths: Sequence[Path]) -> str:
-    redactor = Redactor(settings.redact, (), frozenset(settings.match.count))
-    canonicaliser = Canonicaliser(settings.match)
-    keeper = Keeper(redactor, canonicaliser, keep_transient=True, max_body=settings.max_request)
+    keeper = keeper_for(settings, os.environ)
+    canonicaliser = keeper.canonicaliser
     with contextlib.ExitStack() as stack:
         cassettes = []
         for path in paths:

@@ -13,8 +13,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from time import monotonic
 
-from llmproxy.redaction import Redactor
-
 log = logging.getLogger("llmproxy.requests")
 
 GATHERED_FOR = 0.05
@@ -23,7 +21,7 @@ GATHERED_FOR = 0.05
 
 @dataclass(slots=True)
 class Entry:
-    """What becomes of one request. Times are readings of ``time.monotonic``."""
+    """What becomes of one request. Times are readings of ``time.monotonic``; the path is redacted."""
 
     method: str = ""
     path: str = ""
@@ -41,10 +39,10 @@ class Entry:
 
 @dataclass(slots=True)
 class Journal:
-    """Counts entries and writes the log line of each; of a path what ``redactor`` leaves."""
+    """Counts entries and writes the log line of each."""
 
-    redactor: Redactor
     requests: int = 0
+    in_flight: int = 0
     sources: Counter[str] = field(default_factory=Counter)
     repeated: int = 0
     missed: int = 0
@@ -53,17 +51,19 @@ class Journal:
     def open(self, method: str) -> Entry:
         """A request has come."""
         self.requests += 1
+        self.in_flight += 1
         return Entry(method=method, began=monotonic())
 
     def close(self, entry: Entry) -> None:
         """An entry is complete."""
+        self.in_flight -= 1
         self.sources[entry.source] += 1
         self.repeated += entry.repeated
         self.missed += bool(entry.miss)
         if log.isEnabledFor(logging.INFO):
             if not self._lines:
                 asyncio.get_running_loop().call_later(GATHERED_FOR, self.flush)
-            self._lines.append(self._line(entry))
+            self._lines.append(_line(entry))
 
     def flush(self) -> None:
         """Log what has gathered."""
@@ -71,18 +71,19 @@ class Journal:
             lines, self._lines = self._lines, []
             log.info("%s", "\n".join(lines))
 
-    def _line(self, entry: Entry) -> str:
-        now = monotonic()
-        first = entry.first_byte if entry.first_byte is not None else now
-        line = (
-            f"{entry.status} {entry.method} {self.redactor.path(entry.path)} · {entry.source}"
-            f" {entry.match} {entry.interaction} · {(first - entry.began) * 1e3:.0f}"
-            f"/{(now - entry.began) * 1e3:.0f} ms"
-        )
-        if entry.session != "default":
-            line += f" · session {entry.session}"
-        if entry.miss:
-            line += f" · MISS: {entry.miss}"
-        if entry.note:
-            line += f" · {entry.note}"
-        return line
+
+def _line(entry: Entry) -> str:
+    now = monotonic()
+    first = entry.first_byte if entry.first_byte is not None else now
+    line = (
+        f"{entry.status} {entry.method} {entry.path} · {entry.source} {entry.match}"
+        f" {entry.interaction} · {(first - entry.began) * 1e3:.0f}"
+        f"/{(now - entry.began) * 1e3:.0f} ms"
+    )
+    if entry.session != "default":
+        line += f" · session {entry.session}"
+    if entry.miss:
+        line += f" · MISS: {entry.miss}"
+    if entry.note:
+        line += f" · {entry.note}"
+    return line

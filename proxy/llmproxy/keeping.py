@@ -7,6 +7,7 @@ is kept only on request.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
@@ -17,7 +18,8 @@ from llmproxy.interaction import Chunk, Headers, Interaction, RecordedRequest, R
 from llmproxy.matching.canonical import Canonicaliser
 from llmproxy.recorder import Captured, Kept
 from llmproxy.redacted import Redacting
-from llmproxy.redaction import Redactor
+from llmproxy.redaction import Redactor, secrets_in
+from llmproxy.settings import Settings
 
 TRANSIENT = frozenset({401, 402, 403, 407, 408, 409, 421, 423, 424, 425, 429})
 """Statuses below 500 that say something of the moment or of the key, not of the request."""
@@ -53,13 +55,16 @@ class Keeper:
         asked = captured.request
         dialect = dialects.of(asked.method, captured.path, asked.headers, asked.query)
         dialect = dialect or dialects.DEFAULT
-        headers, chunks = _decoded(captured.headers, captured.chunks, self._max_body)
+        headers, chunks, whole = _decoded(captured.headers, captured.chunks, self._max_body)
         content_type = _value(headers, "content-type")
         if not self._keep_transient:
             body = b"".join(data for _, data in chunks[-64:])
             if why_not := transient(captured, dialect, content_type, body):
                 return Kept(None, why_not)
-        chunks = self._redactor.chunks(chunks, content_type, redacted.credentials)
+        clean = self._redactor.chunks(chunks, content_type, redacted.credentials)
+        if not whole and clean == chunks:  # nothing to hide in it, so it is kept as it came
+            headers = captured.headers
+            clean = self._redactor.chunks(captured.chunks, "", redacted.credentials)
         request = redacted.at(captured.upstream, captured.path)
         interaction = Interaction(
             id=0,
@@ -72,7 +77,7 @@ class Keeper:
                 reason=self._redactor.text(captured.reason, redacted.credentials),
                 headers=self._redactor.headers(headers, redacted.credentials),
                 head_at=captured.head_at,
-                chunks=tuple(Chunk(offset, data) for offset, data in chunks),
+                chunks=tuple(Chunk(offset, data) for offset, data in clean),
                 ended_at=captured.ended_at,
                 end=captured.end,
             ),
@@ -102,6 +107,17 @@ class Keeper:
         return {name: getattr(made, name) for name in FINGERPRINTS}
 
 
+def keeper_for(settings: Settings, environment: Mapping[str, str]) -> Keeper:
+    """The keeper that ``settings`` ask for; ``environment`` may hold secrets to look for."""
+    secrets = secrets_in(environment) if settings.redact.environment else ()
+    return Keeper(
+        Redactor(settings.redact, secrets, frozenset(settings.match.count)),
+        Canonicaliser(settings.match),
+        keep_transient=settings.record.keep_transient,
+        max_body=settings.max_request,
+    )
+
+
 def transient(captured: Captured, dialect: dialects.Dialect, content_type: str, tail: bytes) -> str:
     """Why an exchange is of the moment only, in a few words; empty where it is worth keeping.
 
@@ -118,25 +134,28 @@ def transient(captured: Captured, dialect: dialects.Dialect, content_type: str, 
 
 def _decoded(
     headers: Headers, chunks: tuple[tuple[float, bytes], ...], limit: int
-) -> tuple[Headers, list[tuple[float, bytes]]]:
-    """Undo a content-encoding that came unasked, chunk by chunk; what cannot be undone stays."""
+) -> tuple[Headers, list[tuple[float, bytes]], bool]:
+    """A content-encoding that came unasked undone, chunk by chunk, and whether all of it was."""
     encoding = _value(headers, "content-encoding")
     if not encoding:
-        return headers, list(chunks)
+        return headers, list(chunks), True
+    plain: list[tuple[float, bytes]] = []
+    whole = True
     try:
         decoder = Decoder(encoding, limit)
-        plain = [(offset, decoder.feed(data)) for offset, data in chunks]
+        for offset, data in chunks:
+            plain.append((offset, decoder.feed(data)))
         if rest := decoder.finish():
             plain.append((chunks[-1][0], rest))
     except ValueError:
-        return headers, list(chunks)
+        whole = False
     size = sum(len(data) for _, data in plain)
     kept = (
         (name, str(size) if name.lower() == "content-length" else value)
         for name, value in headers
         if name.lower() != "content-encoding"
     )
-    return tuple(kept), plain
+    return tuple(kept), plain, whole
 
 
 def _value(headers: Headers, wanted: str) -> str:

@@ -5,7 +5,9 @@ The recorder and the matcher both come here, so both sides are made by the same 
 
 from __future__ import annotations
 
-from llmproxy.compression import decode
+from hashlib import sha256
+
+from llmproxy.compression import decode_as_far
 from llmproxy.interaction import Headers, RecordedRequest, Request
 from llmproxy.redaction import Redactor
 
@@ -42,7 +44,10 @@ class Redacting:
             elif low == "content-encoding":
                 encoding = f"{encoding}, {value}" if encoding else value
         if encoding:
-            body = _decoded(body, encoding, self._max_body)
+            plain, whole = decode_as_far(body, encoding, self._max_body)
+            if not whole:
+                return self._broken(body, plain, content_type, credentials)
+            body = plain
         if len(body) >= REMEMBERED_BELOW:
             return self.redactor.request_body(body, content_type, credentials)
         key = (body, content_type, credentials)
@@ -53,6 +58,15 @@ class Redacting:
                 self._bodies.clear()
             self._bodies[key] = clean
         return clean
+
+    def _broken(
+        self, body: bytes, plain: bytes, content_type: str, credentials: tuple[str, ...]
+    ) -> bytes:
+        """A body whose encoding cannot be undone: as it came, unless it hides a secret."""
+        clean = self.redactor.request_body(plain, content_type, credentials)
+        if clean == plain:
+            return self.redactor.request_body(body, content_type, credentials)
+        return clean + b"<broken encoding " + sha256(body).hexdigest()[:16].encode() + b">"
 
 
 class Redacted:
@@ -91,10 +105,3 @@ class Redacted:
             headers=self.headers if headers else (),
             body=self.body,
         )
-
-
-def _decoded(body: bytes, encoding: str, limit: int) -> bytes:
-    try:
-        return decode(body, encoding, limit)
-    except ValueError:
-        return body

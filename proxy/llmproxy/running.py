@@ -79,4 +79,6 @@ def _log_to_stderr() -> None:
     root.addHandler(handler)
     root.setLevel(logging.INFO)
     root.propagate = False
-    logging.getLogger("aiohttp").addHandler(handler)
+    # aiohttp's own log quotes what came, keys and all: what matters of it we say ourselves
+    logging.getLogger("aiohttp").addHandler(logging.NullHandler())
+    logging.getLogger("aiohttp").propagate = False

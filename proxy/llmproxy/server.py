@@ -21,8 +21,7 @@ from llmproxy import dialects
 from llmproxy.addressing import cut_absolute, split_session
 from llmproxy.asked import Asked
 from llmproxy.control import PREFIX, Control
-from llmproxy.errors import BadRequest, LlmproxyError, RequestTooLarge, SettingsError
-from llmproxy.forward import MAX_LINE
+from llmproxy.errors import BadRequest, LlmproxyError, RequestTooLarge
 from llmproxy.interaction import Headers, Problem, Reply, Request
 from llmproxy.journal import Entry, Journal
 from llmproxy.player import play
@@ -69,6 +68,7 @@ class Proxy:
 
     async def _reply(self, web_request: web.BaseRequest, entry: Entry) -> tuple[Reply, float]:
         target = cut_absolute(web_request.raw_path)
+        redactor = self.redacting.redactor
         if target.startswith(PREFIX):
             entry.path = target.partition("?")[0]
             await _read_body(web_request, 0)
@@ -76,7 +76,8 @@ class Proxy:
         headers = tuple(web_request.headers.items())
         try:
             named, prefix, target = split_session(target)
-            entry.path = target.partition("?")[0]
+            path, _, query = target.partition("?")
+            entry.path = redactor.path(path, redactor.credentials(headers, query))
             entry.session = named or _session(web_request)
             if refused := _refused_by_http(web_request):
                 return refused, monotonic()
@@ -219,51 +220,3 @@ def _problem_reply(error: LlmproxyError, dialect: dialects.Dialect | None) -> Re
     kind = "invalid_request_error" if error.status < 500 else "api_error"
     problem = Problem(error.status, f"llmproxy: {error}", kind=kind, code=error.code)
     return error_reply(problem, dialect)
-
-
-@dataclass(slots=True)
-class Running:
-    """A server that listens; ``close`` finishes what is in flight."""
-
-    host: str
-    port: int
-    listener: asyncio.Server
-    http: web.Server
-
-    @property
-    def url(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
-
-    async def close(self, timeout: float) -> None:
-        """Stop listening, give what is in flight ``timeout`` seconds, close the rest."""
-        self.listener.close()
-        self.http.pre_shutdown()
-        await self.http.shutdown(timeout)
-
-
-async def listen(proxy: Proxy, host: str, port: int) -> Running:
-    """Bind and serve; port 0 picks a free one.
-
-    Raises:
-        SettingsError: the address cannot be bound.
-    """
-    http = web.Server(
-        proxy.handle,
-        access_log=None,
-        auto_decompress=False,
-        max_line_size=MAX_LINE,
-        max_field_size=MAX_LINE,
-        max_headers=1000,
-        read_bufsize=2**18,
-        lingering_time=2.0,
-    )
-    loop = asyncio.get_running_loop()
-    try:
-        listener = await loop.create_server(http, host, port, backlog=1024)
-    except OSError as error:
-        raise SettingsError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}",
-            "another program has it: stop that, or take another with --port (0 picks a free one)",
-        ) from error
-    return Running(host, listener.sockets[0].getsockname()[1], listener, http)

@@ -21,15 +21,14 @@ from llmproxy.control import Control
 from llmproxy.errors import CassetteError, SettingsError
 from llmproxy.forward import Forwarder, ForwardSettings
 from llmproxy.journal import Journal
-from llmproxy.keeping import Keeper
-from llmproxy.matching.canonical import Canonicaliser
+from llmproxy.keeping import Keeper, keeper_for
+from llmproxy.listener import Listener, listen
 from llmproxy.misses import Misses
 from llmproxy.pacing import Pace
 from llmproxy.recorder import Recorder
-from llmproxy.redaction import Redactor, secrets_in
 from llmproxy.replayer import Replayer, Shelf
 from llmproxy.responders import Refusal, Relay, Responder
-from llmproxy.server import Proxy, Running, listen
+from llmproxy.server import Proxy
 from llmproxy.sessions import Sessions
 from llmproxy.settings import Settings
 from llmproxy.upstreams import KNOWN, Upstream, parse_upstream, parse_upstreams
@@ -54,7 +53,7 @@ class Service:
     """A service that listens."""
 
     plan: Plan
-    running: Running
+    listener: Listener
     journal: Journal
     shelves: tuple[Shelf, ...]
     upstreams: tuple[Upstream, ...]
@@ -63,7 +62,7 @@ class Service:
 
     @property
     def url(self) -> str:
-        return self.running.url
+        return self.listener.url
 
     @property
     def failed(self) -> bool:
@@ -128,15 +127,8 @@ async def serving(plan: Plan) -> AsyncIterator[Service]:
         LlmproxyError: anything that cannot be opened, addressed or bound.
     """
     settings = plan.settings
-    secrets = secrets_in(plan.environment) if settings.redact.environment else ()
-    redactor = Redactor(settings.redact, secrets, frozenset(settings.match.count))
-    keeper = Keeper(
-        redactor,
-        Canonicaliser(settings.match),
-        keep_transient=settings.record.keep_transient,
-        max_body=settings.max_request,
-    )
-    journal, sessions = Journal(redactor), Sessions()
+    keeper = keeper_for(settings, plan.environment)
+    journal, sessions = Journal(), Sessions()
     async with contextlib.AsyncExitStack() as stack:
         aside = ThreadPoolExecutor(1, "llmproxy-aside")
         stack.callback(aside.shutdown)
@@ -152,11 +144,11 @@ async def serving(plan: Plan) -> AsyncIterator[Service]:
             aside=aside,
             wheel=Wheel(asyncio.get_running_loop()),
         )
-        running = await listen(proxy, settings.host, settings.port)
-        stack.push_async_callback(running.close, settings.shutdown_time)
+        listener = await listen(proxy, settings.host, settings.port)
+        stack.push_async_callback(listener.close, settings.shutdown_time)
         yield Service(
             plan=plan,
-            running=running,
+            listener=listener,
             journal=journal,
             shelves=opening.shelves,
             upstreams=opening.upstreams,

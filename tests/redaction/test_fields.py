@@ -72,7 +72,7 @@ def test_a_secret_field_that_breaks_off_loses_what_there_is() -> None:
         '{"content": [{"token": "Hi", "logprob": -0.1}], "max_tokens": "5", "tokens": "x"}',
         r'{"text": "the \"password\": \"hunter22\" is said"}',
         r'{"a\"api_key": "x"}',
-        '{"my_api_key": "x", "key": "x", "secret": "x"}',
+        '{"my_api_key_name": "x", "key": "x", "secret": "x"}',
         '{"headers": {"a": "b"}, "tools": [{"parameters": {"headers": {"a": "b"}}}]}',
         '{"role": "user", "content": "user: x"}',
     ],

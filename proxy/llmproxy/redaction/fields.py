@@ -25,15 +25,23 @@ _FIELDS = frozenset(
         "apikey",
         "authorization",
         "authorizationtoken",
+        "apitoken",
         "authtoken",
+        "bottoken",
         "clientsecret",
         "idtoken",
+        "passwd",
         "password",
         "privatekey",
         "refreshtoken",
+        "secretaccesskey",
+        "secretkey",
+        "sessiontoken",
     }
 )
-_FIELD_TAILS = (b'key"', b'token"', b'secret"', b'password"', b'authorization"')
+_FIELD_ENDS = ("apikey", "secretaccesskey")
+"""Endings that tell whatever stands before them: ``openai_api_key``."""
+_FIELD_TAILS = (b'key"', b'token"', b'secret"', b'password"', b'passwd"', b'authorization"')
 _MCP_HEADERS = b"headers"
 _MCP_LISTS = frozenset({"mcp_servers", "mcpServers"})
 PERSONAL = frozenset({"user", "safety_identifier", "metadata"})
@@ -86,7 +94,8 @@ class FieldFinder:
         by_path = self._always
         depth = counted = 0
         for name, start, after in _keys(data, self._tails):
-            if name.replace(b"_", b"").replace(b"-", b"").decode("latin-1") in _FIELDS:
+            plain = name.replace(b"_", b"").replace(b"-", b"").decode("latin-1")
+            if plain in _FIELDS or plain.endswith(_FIELD_ENDS):
                 edits += _string_after(data, after)
             elif name.decode("latin-1") in self._names.personal:
                 depth += depth_change(data, counted, start)

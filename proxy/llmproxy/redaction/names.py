@@ -2,7 +2,7 @@
 
 Strategy: a name says that its value is a secret, whatever the value looks like. The names are
 those of the providers' APIs and of OAuth; what a header's name contains decides for the rest.
-JSON fields have a file of their own (``secret_fields.py``).
+JSON fields have a file of their own (``fields.py``).
 """
 
 from __future__ import annotations
@@ -50,7 +50,10 @@ _HARMLESS = frozenset(
     }
 )
 _REMEMBERED = 512
-_SECRET_WORD = re.compile(r"authorization|token|secret|api-?key|password|credential|-key\Z")
+_SECRET_WORD = re.compile(
+    r"authorization|authentication|token|secret|api-?key|password|credential|jwt"
+    r"|-(?:key|auth|vk|signature)\Z"
+)
 _ABOUT_TOKENS = re.compile(
     r"tokens|token-(?:count|limit|usage|budget)|rate-?limit|\Aaccess-control-"
 )
@@ -88,6 +91,12 @@ _IN_TEXT = re.compile(
     rb"(?:(?:authorization|api[-_ ]?key|secret|password|token|[?&]key|[?&]sig)[\"']?\s{0,3}[:=]\s{0,3}[\"']?"
     rb"(?:bearer |basic )?|\b(?:bearer|basic) )([^\s\"'<>,;&]{8,})",
     re.IGNORECASE,
+)
+
+_PART = re.compile(
+    rb'\r\nContent-Disposition: *form-data; *name="([^"\r\n]{1,100})"(?:\r\n[^\r\n]+)*+'
+    rb"\r\n\r\n(.*?)\r\n--",
+    re.IGNORECASE | re.DOTALL,
 )
 
 
@@ -141,6 +150,16 @@ def find_form_fields(data: bytes, further: frozenset[str] = frozenset()) -> list
         if secret and equals and value != PLACEHOLDER:
             edits.append(Edit(end - len(value), end))
     return edits
+
+
+def find_multipart_fields(data: bytes, further: frozenset[str] = frozenset()) -> list[Edit]:
+    """The edits that take credentials out of a ``multipart/form-data`` body."""
+    return [
+        Edit(*match.span(2))
+        for match in _PART.finditer(data)
+        if is_credential_parameter(match[1].decode("latin-1"), further)
+        and match[2] not in (b"", PLACEHOLDER)
+    ]
 
 
 def find_in_text(data: bytes) -> list[Edit]:

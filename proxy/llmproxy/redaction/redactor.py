@@ -31,12 +31,13 @@ from llmproxy.redaction.names import (
     HeaderKinds,
     find_form_fields,
     find_in_text,
+    find_multipart_fields,
     normal_names,
     query_credentials,
     without_credentials,
 )
 from llmproxy.redaction.patterns import find_patterns, read_patterns
-from llmproxy.redaction.shapes import find_private_keys, find_shapes
+from llmproxy.redaction.shapes import find_escaped_shapes, find_private_keys, find_shapes
 from llmproxy.redaction.streams import find_across_events, join_events
 from llmproxy.redaction.values import Literals, find_values
 from llmproxy.setting import setting
@@ -48,9 +49,9 @@ _PLACEHOLDER = PLACEHOLDER.decode()
 _REMEMBERED = 128
 
 _Net = Callable[[bytes], list[Edit]]
-_Media = Literal["json", "ndjson", "events", "form", "bytes"]
+_Media = Literal["json", "ndjson", "events", "form", "multipart", "bytes"]
 _JSON = re.compile(rb'\s*+[{["]')
-_BYTES = ("multipart/", "image/", "audio/", "video/", "application/octet-stream")
+_BYTES = ("image/", "audio/", "video/", "application/octet-stream")
 
 _SHOWN = frozenset({"harmless", "other"})
 
@@ -221,6 +222,8 @@ class Redactor:
     def _by_name(self, body: bytes, media: _Media, fields: FieldFinder) -> list[Edit]:
         if media == "form":
             return find_form_fields(body, self._query_names)
+        if media == "multipart":
+            return find_multipart_fields(body, self._query_names)
         return [] if media == "bytes" else fields.find(body, events=media == "events")
 
     def _redacted_text(self, text: str, credentials: tuple[str, ...]) -> str:
@@ -252,6 +255,8 @@ class Redactor:
         nets: list[_Net] = [partial(find_values, literals=literals, in_json=in_json)]
         if self._patterns:
             nets.append(partial(find_patterns, patterns=self._patterns, in_json=in_json))
+        if in_json:
+            nets.append(find_escaped_shapes)
         return (*nets, find_private_keys, find_shapes)
 
 
@@ -266,6 +271,8 @@ def _media(content_type: str) -> _Media:
         return "ndjson"
     if low.startswith("application/x-www-form-urlencoded"):
         return "form"
+    if low.startswith("multipart/"):
+        return "multipart"
     return "bytes" if low.startswith(_BYTES) else "json"
 
 

@@ -70,6 +70,21 @@ _OPAQUE = frozenset({b"signature", b"thoughtSignature", b"thought_signature", b"
 _INLINE = re.compile(rb"redacted_thinking|media_?type|mime_?type|format|base64", re.IGNORECASE)
 _AROUND = 300
 
+_ASCII_ESCAPE = re.compile(rb"\\u00([2-7][0-9a-fA-F])")
+_ESCAPED_RUN = re.compile(rb"(?:\\u00[2-7][0-9a-fA-F]|[A-Za-z0-9_.-]){20,4096}")
+
+
+def find_escaped_shapes(data: bytes) -> list[Edit]:
+    """Where JSON spells such a token with escapes: the whole run that holds it."""
+    if b"\\u00" not in data:
+        return []
+    return [
+        Edit(*run.span())
+        for run in _ESCAPED_RUN.finditer(data)
+        if b"\\u00" in run[0]
+        and find_shapes(_ASCII_ESCAPE.sub(lambda code: bytes([int(code[1], 16)]), run[0]))
+    ]
+
 
 def find_shapes(data: bytes) -> list[Edit]:
     """Where tokens stand that are secrets by their shape, and credentials in quoted URLs.
