@@ -376,6 +376,36 @@ async def test_several_upstreams_are_told_apart_by_prefix_and_by_whose_request_i
             check(await ask(service.url, target, chat("x"), *headers), name, at)
 
 
+async def test_a_path_of_three_providers_is_told_apart_by_its_headers_every_time(
+    tmp_path: Path,
+) -> None:
+    async def named(name: bytes) -> sockets.Handler:
+        async def handler(_seen: Seen, writer: asyncio.StreamWriter) -> None:
+            writer.write(sockets.reply(b'{"at":"' + name + b'"}'))
+
+        return handler
+
+    path = tmp_path / "a.db"
+    marks = {"openai": (), "anthropic": ("anthropic-version: 1",), "gemini": ("x-goog-api-key: k",)}
+
+    async def everyone(url: str) -> None:
+        for _ in range(2):
+            for name, headers in marks.items():
+                answer = await ask(url, "/v1/models", b"", *headers, method="GET")
+                assert json.loads(answer.body) == {"at": name}
+
+    async with (
+        upstream(await named(b"openai")) as one,
+        upstream(await named(b"anthropic")) as two,
+        upstream(await named(b"gemini")) as three,
+    ):
+        urls = (f"openai={one.url}", f"anthropic={two.url}", f"gemini={three.url}")
+        async with recording(urls, path) as service:
+            await everyone(service.url)
+    async with replaying(path) as service:
+        await everyone(service.url)
+
+
 async def test_exact_in_a_later_cassette_beats_canonical_in_an_earlier_one(
     tmp_path: Path,
 ) -> None:

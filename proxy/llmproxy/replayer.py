@@ -21,7 +21,6 @@ from llmproxy.forward import POINTS_BACK
 from llmproxy.interaction import (
     Chunk,
     Headers,
-    Interaction,
     Level,
     Match,
     RecordedRequest,
@@ -98,10 +97,13 @@ class Replayer:
         for number, shelf in enumerate(self._shelves):
             groups.setdefault(shelf.upstreams, []).append(number)
         self._groups = tuple(groups.items())
+        # with several upstreams a header may say whose a request is, as GET /v1/models is
+        self._by_target = not self._headers_count and all(len(group) == 1 for group in groups)
         self._names = [quote(shelf.name) for shelf in self._shelves]
         self._prepared: dict[Place, _Prepared] = {}
         self._prepared_bytes = 0
         self._exact: dict[_Memory, tuple[_Prints, tuple[Place, ...]]] = {}
+        self._pairs: dict[Place, bytes] = {}
         self._sequences: dict[tuple[int, str, bytes], tuple[Place, ...]] = {}
 
     async def __call__(self, asked: Asked) -> Reply | None:
@@ -138,7 +140,7 @@ class Replayer:
         """Whose turn it is; requests that were found exactly once are found again at once."""
         request, redacted = asked.request, asked.redacted
         memory = (request.method, request.target, redacted.credentials, redacted.body)
-        simple = request.session == DEFAULT and not self._headers_count
+        simple = self._by_target and request.session == DEFAULT
         if simple and (found := self._exact.get(memory)) is not None:
             return self._take("exact", *found, asked)
         settings = self._canonicaliser.settings
@@ -214,11 +216,11 @@ class Replayer:
         """
         if len(places) == 1 or self._canonicaliser.settings.ambiguous == "in_order":
             return places
-        paired = self._canonicaliser.paired
-        kept = {place: paired(self._load(place).request) for place in places}
+        kept = {place: self._paired(place) for place in places}
         if len(set(kept.values())) == 1:
             return places
-        same = tuple(p for p in places if kept[p] == paired(requests[p[0]]))
+        live = {n: self._canonicaliser.paired(request) for n, request in requests.items()}
+        same = tuple(place for place in places if kept[place] == live[place[0]])
         if not same:
             ids = ", ".join(f"#{id}" for _, id in places[:6])
             asked.why = (
@@ -245,8 +247,12 @@ class Replayer:
             return None
         return level, turn
 
-    def _load(self, place: Place) -> Interaction:
-        return self._shelves[place[0]].cassette.load(place[1])
+    def _paired(self, place: Place) -> bytes:
+        paired = self._pairs.get(place)
+        if paired is None:
+            request = self._shelves[place[0]].cassette.load(place[1]).request
+            paired = self._pairs[place] = self._canonicaliser.paired(request)
+        return paired
 
     def _prepare(self, place: Place) -> _Prepared:
         if (prepared := self._prepared.get(place)) is not None:
