@@ -20,7 +20,7 @@ from typing import cast
 from aiohttp import web
 
 from benchmarks import common
-from benchmarks.traffic import MARK, NO_TIME, PATH, RHYTHMS, frames, reply_body
+from benchmarks.traffic import PATH, RHYTHMS, frames, reply_body, stamp
 
 _NUMBER = re.compile(rb"Question ([0-9]{8})")
 _LENGTH = re.compile(rb"content-length: *([0-9]+)", re.IGNORECASE)
@@ -139,8 +139,7 @@ class Provider(asyncio.Protocol):
         offset, frame = due[index]
 
         def send() -> None:
-            at = MARK + b"%020d" % time.monotonic_ns()
-            data = frame.replace(MARK + NO_TIME, at, 1)
+            data = stamp(frame, time.monotonic_ns())
             self._write(b"%x\r\n%b\r\n" % (len(data), data))
             self._next(received_at, due, index + 1)
 

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from benchmarks import common
 from benchmarks.common import cpu_seconds, percentile
-from benchmarks.traffic import MARK, NO_TIME, frames, http_request, request_body
+from benchmarks.traffic import frames, http_request, request_body, stamped
 
 _END = b"0\r\n\r\n"
 _FRAME_END = b"\n\n"
@@ -188,8 +188,7 @@ def _arrivals(stream: Played) -> Iterator[tuple[int, int]]:
                 begun = 0
                 continue
         while (end := body.find(_FRAME_END, ends)) >= 0:
-            mark = body.find(MARK, ends, end) + len(MARK)
-            yield at, int(body[mark : mark + len(NO_TIME)])
+            yield at, stamped(body, ends)
             ends = end + len(_FRAME_END)
 
 

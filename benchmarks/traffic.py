@@ -14,8 +14,10 @@ from itertools import accumulate
 
 PATH = "/v1/chat/completions"
 MARK = b'"at":"'
-"""Before the 20 digits of a frame in which a server may write when it sent it."""
-NO_TIME = b"0" * 20
+"""Before the time at which a server may say that it sent a frame."""
+NO_TIME = b"0000000 000000000"
+"""Where it does not. Seconds and nanoseconds stand apart: no long run of digits, which
+redaction would have to look at closely."""
 FRAME = 200
 """Bytes of a frame."""
 RHYTHMS = 64
@@ -102,7 +104,21 @@ def frames(number: int, count: int, mean: float) -> tuple[tuple[float, bytes], .
 def frame(index: int) -> bytes:
     """One server-sent event with a place for the time it is sent at."""
     head = b'data: {"at":"%b","index":%d,"text":"' % (NO_TIME, index)
-    return head + b"x" * (FRAME - len(head) - 4) + b'"}\n\n'
+    text = prose(FRAME, index).encode()[: FRAME - len(head) - 4]
+    return head + text + b'"}\n\n'
+
+
+def stamp(data: bytes, nanoseconds: int) -> bytes:
+    """A frame with the time at which it is sent."""
+    time = b"%07d %09d" % divmod(nanoseconds, 10**9)
+    return data.replace(MARK + NO_TIME, MARK + time, 1)
+
+
+def stamped(data: bytes, start: int) -> int:
+    """The nanoseconds in the frame that begins at ``start``; 0 where none are."""
+    mark = data.find(MARK, start) + len(MARK)
+    seconds, _, rest = data[mark : mark + len(NO_TIME)].partition(b" ")
+    return int(seconds) * 10**9 + int(rest)
 
 
 def http_request(host: str, body: bytes) -> bytes:

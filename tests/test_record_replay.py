@@ -13,6 +13,7 @@ import pytest
 import sockets
 from llmproxy.cassette import Cassette
 from llmproxy.errors import CassetteLocked, CassetteMissing, SettingsError
+from llmproxy.matching.canonical import Pattern
 from serve import recording, replaying
 from sockets import Answer, Seen, ask, upstream
 
@@ -334,6 +335,65 @@ async def test_replaying_changes_no_byte_of_a_cassette(tmp_path: Path) -> None:
     async with replaying(path, match__ignore=("$.model",)) as service:
         assert number(await ask(service.url, body=chat("x").replace(b'"m"', b'"n"'))) == 1
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+
+
+# settings of matching
+
+
+async def test_a_pattern_of_the_user_lets_what_it_matches_change(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    await record(path, chat("deploy build-17 now"))
+    pattern = Pattern("build", r"build-[0-9]+")
+    async with replaying(path) as service:
+        assert (await ask(service.url, body=chat("deploy build-18 now"))).status == 400
+    async with replaying(path, match__patterns=(pattern,)) as service:
+        answer = await ask(service.url, body=chat("deploy build-18 now"))
+        assert (number(answer), answer.header("x-llmproxy-match")) == (1, "canonical")
+        assert (await ask(service.url, body=chat("deploy build-18 later"))).status == 400
+
+
+async def test_a_header_that_counts_tells_requests_apart(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    async with upstream(Counting()) as up, recording(f"up={up.url}", path) as service:
+        for tenant in "ab":
+            await ask(service.url, "/v1/chat/completions", chat("x"), f"X-Tenant: {tenant}")
+    async with replaying(path, match__headers=("x-tenant",), replay__repeat="miss") as service:
+        for tenant, expected in (("b", 2), ("a", 1)):
+            answer = await ask(
+                service.url, "/v1/chat/completions", chat("x"), f"x-tenant: {tenant}"
+            )
+            assert number(answer) == expected
+        other = await ask(service.url, "/v1/chat/completions", chat("x"), "x-tenant: c")
+    assert other.status == 400
+    assert "x-tenant" in json.loads(other.body)["error"]["message"]
+
+
+async def test_the_level_exact_takes_nothing_but_the_same_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    await record(path, chat("x"))
+    async with replaying(path, match__level="exact") as service:
+        number(await ask(service.url, body=chat("x")))
+        spaced = await ask(service.url, body=json.dumps(json.loads(chat("x")), indent=1).encode())
+    assert spaced.status == 400
+
+
+async def test_the_level_transcript_lets_what_tools_returned_change(tmp_path: Path) -> None:
+    def agent(result: str) -> bytes:
+        call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+        messages = [
+            {"role": "user", "content": "go"},
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c1", "content": result},
+        ]
+        return json.dumps({"model": "m", "messages": messages}).encode()
+
+    path = tmp_path / "a.db"
+    await record(path, agent("took 12 ms"))
+    async with replaying(path) as service:
+        assert (await ask(service.url, body=agent("took 13 ms"))).status == 400
+    async with replaying(path, match__level="transcript") as service:
+        answer = await ask(service.url, body=agent("took 13 ms"))
+    assert answer.header("x-llmproxy-match") == "transcript"
 
 
 # addressing
