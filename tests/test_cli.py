@@ -94,7 +94,7 @@ def test_record_says_first_what_runs_where_and_what_to_copy(tmp_path: Path) -> N
         lines = server.banner.splitlines()
         out = server.stop()[1]
     assert re.fullmatch(r"llmproxy record on http://127\.0\.0\.1:\d+", lines[0])
-    assert "openai (https://api.openai.com/v1) and gw (https://gw.example/api)" in lines[1]
+    assert "openai (https://api.openai.com/v1), gw (https://gw.example/api)" in lines[1]
     assert lines[1].endswith("cassettes/run1.db")
     assert f"  export OPENAI_BASE_URL={server.url}/v1" in lines
     assert out.strip() == "llmproxy: 0 recorded"

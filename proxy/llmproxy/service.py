@@ -84,7 +84,7 @@ class Service:
 
     def _recording_line(self) -> str:
         assert self.recorder is not None
-        to = " and ".join(f"{u.name} ({u.origin}{u.base_path})" for u in self.upstreams)
+        to = ", ".join(f"{u.name} ({u.origin}{u.base_path})" for u in self.upstreams)
         line = f"  {to} → {self.recorder.path}"
         if self.recorded_before and self.plan.settings.record.mode == "new_episodes":
             return f"{line}: {self.recorded_before} already there will be replayed; --mode all records anew"
