@@ -32,7 +32,7 @@ class Plan:
 
 
 PLANS: Mapping[Size, Plan] = {
-    "full": Plan(100_000, 4, 0.5),
+    "full": Plan(100_000, 3, 0.5),
     "quick": Plan(5_000, 1, 0.4),
     "tiny": Plan(50, 1, 0.05),
 }

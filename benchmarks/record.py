@@ -36,7 +36,7 @@ class Plan:
 
 
 PLANS: Mapping[Size, Plan] = {
-    "full": Plan(5, 1.0, 20, 3000),
+    "full": Plan(3, 1.0, 20, 3000),
     "quick": Plan(1, 0.7, 20, 500),
     "tiny": Plan(1, 0.05, 2, 20),
 }

@@ -29,7 +29,7 @@ class Plan:
 
 
 PLANS: Mapping[Size, Plan] = {
-    "full": Plan(100_000, 4, 0.5),
+    "full": Plan(100_000, 3, 0.5),
     "quick": Plan(5_000, 2, 0.3),
     "tiny": Plan(50, 1, 0.05),
 }
@@ -52,7 +52,7 @@ def run(scale: Scale, folder: Path) -> Iterator[Table]:
     cases = _cases(plan)
     found: dict[tuple[str, Case], list[load.Result]] = defaultdict(list)
     loops = ("uvloop", "asyncio") if scale.uvloop else ("asyncio",)
-    loops = loops[:1] if scale.size == "tiny" else loops
+    loops = loops if scale.size == "full" else loops[:1]
     with contextlib.ExitStack() as stack:
         servers = {loop: _servers(stack, folder, plan, loop) for loop in loops}
         for number in range(plan.rounds):

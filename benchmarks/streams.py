@@ -31,7 +31,7 @@ _START = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """``streams`` at once, each connection playing ``repeats`` of them one after the other.
+    """``streams`` different ones at once, each connection playing its own ``repeats`` times.
 
     ``spread`` is over how many seconds the first ones begin; ``mean`` is the mean gap.
     """
@@ -135,10 +135,7 @@ async def _connect(url: str, numbers: list[int]) -> tuple[asyncio.BaseTransport,
 
 async def _run(job: Job) -> Result:
     loop = asyncio.get_running_loop()
-    pairs = [
-        await _connect(job.url, list(range(at, at + job.repeats * job.streams, job.streams)))
-        for at in range(job.streams)
-    ]
+    pairs = [await _connect(job.url, [number] * job.repeats) for number in range(job.streams)]
     chosen = random.Random(job.seed)
     gc.disable()
     gc.freeze()

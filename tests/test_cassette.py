@@ -24,7 +24,7 @@ from llmproxy.interaction import Interaction
 
 HEADER = st.tuples(
     st.from_regex(r"[A-Za-z0-9-]{1,12}", fullmatch=True),
-    st.text(st.characters(exclude_characters="\r\n\0"), max_size=20),
+    st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=["Cs"]), max_size=20),
 )
 CHUNKS = st.lists(st.tuples(st.integers(0, 10**9), st.binary(max_size=30)), max_size=8).map(
     lambda chunks: [
@@ -56,8 +56,9 @@ def test_any_interaction_survives_its_row(
     )
     assert after.request == before.request
     assert after.response.body == before.response.body
-    assert [len(c.data) for c in after.response.chunks] == [len(data) for _, data in chunks]
-    for was, now in zip(before.response.chunks, after.response.chunks, strict=True):
+    sent = [chunk for chunk in before.response.chunks if chunk.data]
+    assert [c.data for c in after.response.chunks] == [c.data for c in sent]
+    for was, now in zip(sent, after.response.chunks, strict=True):
         assert now.offset == pytest.approx(was.offset, abs=1e-6)
 
 
@@ -223,6 +224,9 @@ def test_a_file_cut_short_is_said_to_be_corrupt(tmp_path: Path) -> None:
         ("timeline", "[" * 100_000, "recursion"),
         ("timeline", "nonsense", "Expecting value"),
         ("status", 7, "status is 7"),
+        ("status", 101, "status is 101"),
+        ("response_headers", '[["X:Y", "1"]]', "is no header's name"),
+        ("response_headers", '[["X", "\\ud800"]]', "surrogates not allowed"),
         ("end", "never", "end is 'never'"),
         ("head_at", -1, "is no moment"),
         ("ended_at", "soon", "is no moment"),

@@ -9,6 +9,7 @@ from llmproxy import dialects
 from llmproxy.addressing import Address, address, relative_path
 from llmproxy.dialects import Dialect
 from llmproxy.interaction import RecordedRequest, Request
+from llmproxy.matching.canonical import CONDITIONS
 from llmproxy.redacted import Redacted
 from llmproxy.upstreams import Upstream
 
@@ -17,16 +18,18 @@ class Asked:
     """A request and what was learnt of it.
 
     ``ours`` is the origin and session prefix under which the client reached us. ``why``
-    gathers why a responder had no answer, for the miss.
+    gathers why a responder had no answer, for the miss. ``conditional`` says that a header
+    asks for a part of the answer.
     """
 
-    __slots__ = ("_dialect", "ours", "redacted", "request", "why")
+    __slots__ = ("_dialect", "conditional", "ours", "redacted", "request", "why")
 
     def __init__(self, request: Request, redacted: Redacted, ours: str) -> None:
         self.request = request
         self.redacted = redacted
         self.ours = ours
         self.why = ""
+        self.conditional = any(name.lower() in CONDITIONS for name, _ in request.headers)
         self._dialect: Dialect | Literal[False] | None = False
 
     @property

@@ -9,7 +9,7 @@ a replay never changes a fixture. Rows are a stranger's data and are checked whe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
@@ -48,6 +48,10 @@ class Entry:
     output_tokens: int | None
     response_bytes: int
     end: str
+
+
+_SQL = {"int": "INTEGER", "bool": "INTEGER", "float": "REAL", "str": "TEXT"}
+_ENTRY_TYPES = {each.name: _SQL[str(each.type).partition(" ")[0]] for each in fields(Entry)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +104,7 @@ class Cassette:
     def _read_upstreams(self) -> tuple[tuple[str, str], ...]:
         names: dict[str, str] = {}
         for (text,) in self._connection.execute("SELECT upstreams FROM runs ORDER BY id"):
-            names.update(rows.pairs(text, self.path, "a run's upstreams"))
+            names.update(rows.pairs(text, self.path, "a run's upstreams", names=False))
         return tuple(names.items())
 
     def _rebuild(self, digest: Digest) -> None:
@@ -192,7 +196,7 @@ class Cassette:
 
     def entries(self) -> Iterator[Entry]:
         """All interactions without their bodies, in the order recorded."""
-        names = ", ".join(f'"{name}"' for name in Entry.__dataclass_fields__)
+        names = ", ".join(f'CAST("{name}" AS {kind})' for name, kind in _ENTRY_TYPES.items())
         with self._reading():
             for row in self._connection.execute(f"SELECT {names} FROM interactions ORDER BY id"):  # noqa: S608  # our own names
                 yield Entry(*row)

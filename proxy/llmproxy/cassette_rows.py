@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -17,6 +18,10 @@ from llmproxy.cassette_schema import COLUMNS, FINGERPRINTS
 from llmproxy.dialects import Facts
 from llmproxy.errors import CassetteError
 from llmproxy.interaction import Chunk, Headers, Interaction, RecordedRequest, RecordedResponse
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
+LONGEST_TIMELINE = 32 * 2**20
+"""Characters of a time line: more than a million chunks are nobody's stream."""
 
 
 def _quoted(names: Sequence[str]) -> str:
@@ -145,7 +150,7 @@ def _response(values: Sequence[Any], path: Path, where: str) -> RecordedResponse
     status, reason, headers, body, timeline, head_at, ended_at, end = values
     if end not in ("eof", "reset"):
         raise ValueError(f"end is {str(end)[:20]!r}")
-    if not 100 <= int(status) <= 999:
+    if not 200 <= int(status) <= 999:
         raise ValueError(f"status is {status}")
     return RecordedResponse(
         status=int(status),
@@ -159,6 +164,8 @@ def _response(values: Sequence[Any], path: Path, where: str) -> RecordedResponse
 
 
 def _chunks(timeline: str, body: bytes) -> tuple[Chunk, ...]:
+    if len(timeline) > LONGEST_TIMELINE:
+        raise ValueError(f"timeline: {len(timeline)} characters are too many")
     chunks = []
     at = 0
     before = 0.0
@@ -169,7 +176,8 @@ def _chunks(timeline: str, body: bytes) -> tuple[Chunk, ...]:
         if offset < before:
             raise ValueError("timeline: moments run backwards")
         before = offset
-        chunks.append(Chunk(offset, body[at : at + size]))
+        if size:
+            chunks.append(Chunk(offset, body[at : at + size]))
         at += size
     if at != len(body):
         raise ValueError(f"timeline: covers {at} bytes of {len(body)}")
@@ -182,8 +190,8 @@ def _moment(microseconds: object) -> float:
     return microseconds / 1e6
 
 
-def pairs(text: object, path: Path, what: str) -> Headers:
-    """Pairs of texts from their JSON, such as header lines.
+def pairs(text: object, path: Path, what: str, *, names: bool = True) -> Headers:
+    """Pairs of texts from their JSON; with ``names`` header lines.
 
     Raises:
         CassetteError, ValueError: they are none, or run over several lines.
@@ -195,7 +203,9 @@ def pairs(text: object, path: Path, what: str) -> Headers:
     for name, value in pairs:
         if not (isinstance(name, str) and isinstance(value, str)):
             raise CassetteError(f"{path}: {what} holds {str(name)[:40]!r}, which is no header")
-        _one_line(name + value)
+        _one_line(name + value).encode("utf-8", "surrogateescape")
+        if names and not _TOKEN(name):
+            raise ValueError(f"{what}: {name[:40]!r} is no header's name")
     return tuple(pairs)
 
 

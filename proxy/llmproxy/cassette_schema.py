@@ -9,6 +9,7 @@ file is checked before anything in it is used, and never runs code.
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,15 +92,14 @@ def _migrations() -> Migrations:
 
 
 def create(path: Path) -> None:
-    """Make an empty cassette at ``path``, where no file may stand.
+    """Make an empty cassette at ``path``, where no file or an empty one stands.
 
     Raises:
         CassetteError: the folder cannot be made or written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("xb"):
-            pass
+        path.touch()
     except OSError as error:
         raise _unwritable(path, error) from error
     with contextlib.closing(connect(path, write=True)) as connection:
@@ -123,7 +123,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 def connect(path: Path, *, write: bool) -> sqlite3.Connection:
     """A connection with the guards for untrusted files; checks nothing yet."""
-    name = quote(str(path.absolute()))
+    name = quote(os.fsencode(path.absolute()))
     connection = sqlite3.connect(
         f"file:{name}?mode={'rw' if write else _read_mode(path)}",
         uri=True,

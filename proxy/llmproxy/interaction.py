@@ -128,12 +128,16 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """How a reply was found: ``turn`` 3 of ``turns`` 2 is a repeat."""
+    """How a reply was found: ``turn`` 3 of ``turns`` 2 is a repeat.
+
+    ``generated`` says that generated values (uuids, times, today's date) differ.
+    """
 
     level: Level
     interaction: int
     turn: int
     turns: int
+    generated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,9 @@ def _line(entry: Entry) -> str:
         f" {entry.interaction} · {(first - entry.began) * 1e3:.0f}"
         f"/{(now - entry.began) * 1e3:.0f} ms"
     )
-    if entry.session != "default":
+    if entry.repeated:
+        line += " · repeated"
+    if entry.session not in ("", "default"):
         line += f" · session {entry.session}"
     if entry.miss:
         line += f" · MISS: {entry.miss}"

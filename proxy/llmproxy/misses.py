@@ -26,6 +26,8 @@ COMPARED = 300
 """How many recorded requests of a cassette a missed one is compared with, at most."""
 
 NEAREST = 3
+NEAR = 0.5
+"""A candidate less alike than this helps nobody, unless there is no other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,8 @@ def nearest(
         found += rank(live, kept, canonicaliser, today, NEAREST)
     found.sort(key=lambda candidate: -candidate.score)
     at_home = [each for each in found if all(d.path != "path" for d in each.differences)]
-    return tuple((at_home or found)[:NEAREST])
+    near = [each for each in at_home or found if each.score >= NEAR] or found[:1]
+    return tuple(near[:NEAREST])
 
 
 def tell(

@@ -107,7 +107,7 @@ class Recorder:
         digest: cassette.Digest,
         queue_bytes: int,
     ) -> None:
-        self.path = path
+        self.path = path = path.resolve() if path.is_symlink() else path
         self._file = path.with_name(path.name + ".new") if mode == "all" else path
         self._prepare = prepare
         self._room = queue_bytes
@@ -135,7 +135,7 @@ class Recorder:
             if self.path.exists():
                 self._lock(self.path)
             _set_aside(self._file)
-        if not self._file.exists():
+        if not self._file.exists() or (self._file.is_file() and not self._file.stat().st_size):
             create(self._file)
         self._lock(self._file)
         connection = open_checked(self._file, write=True)

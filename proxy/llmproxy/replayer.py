@@ -8,7 +8,7 @@ could be meant, it says so and leaves the request to the next responder.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from operator import itemgetter
 from typing import TypeVar
@@ -63,6 +63,15 @@ class Shelf:
         return self.cassette.path.name
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """``generated`` says that uuids, times or other generated values differ."""
+
+    level: Level
+    turn: Turn
+    generated: bool = False
+
+
 class Replayer:
     """Answers from cassettes.
 
@@ -110,7 +119,7 @@ class Replayer:
         found = self._find(asked)
         if found is None:
             return None
-        level, turn = found
+        level, turn = found.level, found.turn
         prepared = self._prepare(turn.place)
         kept = prepared.reply
         headers, labels, head = kept.headers, self._labels(level, turn.place), b""
@@ -118,6 +127,9 @@ class Replayer:
             headers = self._pointing_back(headers, turn.place, asked)
         else:
             head = prepared.heads.get(level) or self._encode(prepared, level, labels)
+        if found.generated:
+            labels += (("x-llmproxy-differs", "generated-values"),)
+            head = b""
         if turn.number > turn.of:
             repeat = f"{turn.number}/{turn.of}"
             labels += (("x-llmproxy-turn", repeat),)
@@ -131,22 +143,21 @@ class Replayer:
             chunks=kept.chunks,
             ended_at=kept.ended_at,
             end=kept.end,
-            match=Match(level, turn.place[1], turn.number, turn.of),
+            match=Match(level, turn.place[1], turn.number, turn.of, found.generated),
             labels=labels,
             head=head,
         )
 
-    def _find(self, asked: Asked) -> tuple[Level, Turn] | None:
+    def _find(self, asked: Asked) -> _Found | None:
         """Whose turn it is; requests that were found exactly once are found again at once."""
         request, redacted = asked.request, asked.redacted
         memory = (request.method, request.target, redacted.credentials, redacted.body)
-        simple = self._by_target and request.session == DEFAULT
+        simple = self._by_target and not asked.conditional and request.session == DEFAULT
+        headers = self._headers_count or asked.conditional
         if simple and (found := self._exact.get(memory)) is not None:
             return self._take("exact", *found, asked)
         settings = self._canonicaliser.settings
-        requests = [
-            (numbers, asked.at(key, headers=self._headers_count)) for key, numbers in self._groups
-        ]
+        requests = [(numbers, asked.at(key, headers=headers)) for key, numbers in self._groups]
         exact = _spread((numbers, self._canonicaliser.exact(r)) for numbers, r in requests)
         if places := self._places("exact", exact, asked):
             if simple and len(redacted.body) < REMEMBERED_BELOW:
@@ -168,7 +179,8 @@ class Replayer:
         loose = _spread((numbers, prints.loose) for numbers, prints in made)
         if places := self._places("loose", loose, asked):
             if places := self._unambiguous(places, dict(_spread(requests)), asked):
-                return self._take("canonical", loose, places, asked)
+                alike = self._take("canonical", loose, places, asked)
+                return alike and replace(alike, generated=True)
             return None
         if settings.level == "transcript":
             script = _spread((numbers, prints.transcript) for numbers, prints in made)
@@ -235,7 +247,7 @@ class Replayer:
         prints: _Prints,
         places: tuple[Place, ...],
         asked: Asked,
-    ) -> tuple[Level, Turn] | None:
+    ) -> _Found | None:
         session = self._sessions[asked.request.session]
         key = (level, prints[0][1], len(places))
         turn = session.take(key, places, self._repeat)
@@ -245,7 +257,7 @@ class Replayer:
                 " often in this session; a reset of the session starts over"
             )
             return None
-        return level, turn
+        return _Found(level, turn)
 
     def _paired(self, place: Place) -> bytes:
         paired = self._pairs.get(place)
@@ -344,7 +356,7 @@ def _replayed(method: str, response: RecordedResponse) -> Headers:
         if low in HOP_BY_HOP or is_credential_header(low):
             continue
         if low == "content-length" and not has_no_body(method, response.status):
-            announced = int(value) if value.isdecimal() else 0
+            announced = int(value) if value.isdecimal() and len(value) < 20 else 0
             if response.end == "reset" and announced > size:
                 headers.append((name, value))
             elif response.end == "eof":

@@ -57,7 +57,7 @@ class Proxy:
             reply, received_at = await self._reply(web_request, entry)
             entry.source, entry.miss = reply.source, reply.miss
             if reply.match is not None:
-                entry.match = reply.match.level
+                entry.match = reply.match.level + ("*" if reply.match.generated else "")
                 entry.interaction = f"#{reply.match.interaction}"
                 entry.repeated = reply.match.turn > reply.match.turns
             if "Origin" in web_request.headers:
@@ -69,7 +69,7 @@ class Proxy:
     async def _reply(self, web_request: web.BaseRequest, entry: Entry) -> tuple[Reply, float]:
         target = cut_absolute(web_request.raw_path)
         redactor = self.redacting.redactor
-        if target.startswith(PREFIX):
+        if f"{target.partition('?')[0]}/".startswith(PREFIX):
             entry.path = target.partition("?")[0]
             await _read_body(web_request, 0)
             return self.control.answer(web_request.method, target), monotonic()

@@ -177,7 +177,7 @@ class _Opening:
         path = self.plan.cassettes[0] if self.plan.cassettes else next_free(Path("cassettes"))
         self.upstreams = parse_upstreams(self.plan.upstreams, self.settings.upstreams)
         mode = self.settings.record.mode
-        if path.exists():
+        if path.exists() and path.stat().st_size:
             with contextlib.closing(Cassette(path)) as cassette:
                 self.recorded_before = cassette.count
         if mode == "once" and self.recorded_before:

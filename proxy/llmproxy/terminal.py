@@ -49,10 +49,10 @@ def listing(entries: Sequence[Entry]) -> list[str]:
             safe(f"{each.method} {each.path}", 44),
             safe(each.model or "", 28),
             str(each.status),
-            milliseconds(each.first_byte_ms),
-            milliseconds(each.duration_ms),
+            milliseconds(each.first_byte_ms or 0.0),
+            milliseconds(each.duration_ms or 0.0),
             _tokens(each.input_tokens, each.output_tokens),
-            size(each.response_bytes),
+            size(each.response_bytes or 0),
             " ".join(_marks(each)),
         ]
         for each in entries

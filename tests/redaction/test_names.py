@@ -9,6 +9,7 @@ from llmproxy.redaction.names import (
     HeaderKinds,
     find_form_fields,
     find_in_text,
+    find_multipart_fields,
     is_credential_header,
     is_credential_parameter,
     is_identifier_header,
@@ -154,3 +155,9 @@ def test_what_stands_behind_a_telling_name_in_a_log_goes(line: str) -> None:
 )
 def test_plain_words_in_a_log_stay(line: str) -> None:
     assert find_in_text(line.encode()) == []
+
+
+def test_a_multipart_body_of_many_parts_is_read_in_linear_time() -> None:
+    part = b'\r\nContent-Disposition: form-data; name="api_key"\r\n\r\nx'
+    for hostile in (b"--a\r\n" + part * 40_000, b"--a\r\n" + part[:-5] * 40_000, b"--a" * 400_000):
+        assert len(find_multipart_fields(hostile)) <= 1

@@ -105,6 +105,15 @@ class Fingerprints:
     transcript: bytes
 
 
+CONDITIONS = frozenset(
+    {"if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range"}
+)
+"""Request headers that always count: they ask for a part of an answer, or for none (RFC 9110)."""
+
+SDK_MARK = "beta=true"
+"""A query parameter that anthropic 0.x sends and 2.x does not."""
+
+
 class Canonicaliser:
     """Brings requests into canonical form; made once from the settings.
 
@@ -116,8 +125,8 @@ class Canonicaliser:
         self.settings = settings
         self._ignored = tuple(_json_path(text) for text in settings.ignore)
         self._patterns = tuple((p.name, _regex(p)) for p in settings.patterns)
-        self._ignored_query = frozenset(settings.ignore_query) | {"beta"}
-        self._headers = tuple(sorted({name.lower() for name in settings.headers}))
+        self._ignored_query = frozenset(settings.ignore_query)
+        self._headers = CONDITIONS | {name.lower() for name in settings.headers}
         self._rules = _rules(settings)
         self._labels = "paths" in settings.presets
         self._codex = "codex" in settings.presets
@@ -132,7 +141,7 @@ class Canonicaliser:
             request.path,
             request.query,
         )
-        counted = self._counted(request.headers) if self._headers else ""
+        counted = self._counted(request.headers) if request.headers else ""
         head = (
             f"{len(upstream)}.{len(method)}.{len(path)}.{len(query)}."
             f"{upstream}{method}{path}{query}{counted}"
@@ -214,7 +223,12 @@ class Canonicaliser:
             return ""
         pairs = [pair for pair in request.query.split("&") if pair]
         names = [unquote_plus(pair.partition("=")[0]) for pair in pairs]
-        kept = [p for p in zip(names, pairs, strict=True) if p[0] not in self._ignored_query]
+        ignored = self._ignored_query
+        kept = [
+            (name, pair)
+            for name, pair in zip(names, pairs, strict=True)
+            if name not in ignored and pair != SDK_MARK
+        ]
         return "&".join(pair for _, pair in sorted(kept, key=lambda p: p[0]))
 
     def _plain(self, request: RecordedRequest) -> Any:
@@ -257,7 +271,7 @@ class Canonicaliser:
 
     def _digest(self, request: RecordedRequest, kind: bytes, body: bytes) -> bytes:
         query = self.query(request)
-        counted = self._counted(fixed_headers(request)) if self._headers else ""
+        counted = self._counted(fixed_headers(request)) if request.headers else ""
         head = "".join(
             f"{len(part)}.{part}"
             for part in (request.upstream, request.method, request.path, query, counted)
@@ -270,6 +284,8 @@ class Canonicaliser:
         """The header lines that count, each with its lengths, so that none runs into the next."""
         lines = [(name.lower(), value) for name, value in headers]
         found = [line for line in lines if line[0] in self._headers]
+        if not found:
+            return ""
         found.sort(key=lambda line: line[0])
         return f"{len(found)}." + "".join(f"{len(n)}.{len(v)}.{n}{v}" for n, v in found)
 

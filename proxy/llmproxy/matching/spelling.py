@@ -137,15 +137,18 @@ _TEXTUAL = frozenset({"content", "system", "instructions", "output"})
 _SYSTEM_INSTRUCTION = frozenset({"systemInstruction", "system_instruction"})
 FUNCTION_CALL = frozenset({"functionCall", "function_call"})
 FUNCTION_RESPONSE = frozenset({"functionResponse", "function_response"})
-_STREAMS_BY_DEFAULT = ("/api/chat", "/api/generate")
+_STREAMS_BY_DEFAULT = ("/api/chat", "/api/generate", "/api/pull", "/api/push", "/api/create")
 """Ollama's own paths, where ``stream: false`` says more than no ``stream``."""
+_ASKS_A_MODEL = frozenset({"contents", "input", "messages", "model", "prompt", "requests"})
+"""Fields of which a request to a model has one; elsewhere ``metadata`` may be all that is said."""
 _BILLING = "x-anthropic-billing-header:"
 
 
 def canonical_body(tree: Any, path: str, rules: Rules) -> Any:
     if not isinstance(tree, dict):
         return _list_form("", tree, rules)
-    top = {key: value for key, value in tree.items() if key not in rules.dropped}
+    dropped = rules.dropped if not _ASKS_A_MODEL.isdisjoint(tree) else frozenset()
+    top = {key: value for key, value in tree.items() if key not in dropped}
     if top.get("stream") is False and not path.endswith(_STREAMS_BY_DEFAULT):
         del top["stream"]
     form = _object_form(top, rules)
@@ -172,12 +175,14 @@ def _object_form(node: dict[str, Any], rules: Rules) -> dict[str, Any]:
             form[key] = _arguments(value) if key == "arguments" else value
         elif value is None or (key == "cache_control" and rules.cache_control):
             continue
-        elif not isinstance(value, CONTAINERS) or key in SCHEMAS:
+        elif (
+            not isinstance(value, CONTAINERS)
+            or key in SCHEMAS
+            or (key in PAYLOADS and (isinstance(value, dict) or key != "input"))
+        ):
             form[key] = value
         elif isinstance(value, list):
             form[key] = _list_form(key, value, rules)
-        elif key in PAYLOADS:
-            form[key] = value
         else:
             form[key] = child = _object_form(value, rules)
             if key in _SYSTEM_INSTRUCTION and isinstance(child.get("role"), str):

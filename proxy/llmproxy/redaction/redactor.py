@@ -1,10 +1,10 @@
 """Takes secrets out of what is kept, logged, shown or matched.
 
-Strategy: nets, one after the other, each of them a file: by value (``secret_values.py``), by
-the user's patterns (``secret_patterns.py``), by shape (``secret_shapes.py``), by name
-(``secret_names.py``, ``secret_fields.py``). Each names spans of bytes; the spans become ``<redacted>``, all other
+Strategy: nets, one after the other, each of them a file: by value (``values.py``), by
+the user's patterns (``patterns.py``), by shape (``shapes.py``), by name (``names.py``,
+``fields.py``). Each names spans of bytes; the spans become ``<redacted>``, all other
 bytes stay (``edits.py``). In a stream all but the last also look across events
-(``redaction_streams.py``). The order matters: what one net takes out may be what made the
+(``streams.py``). The order matters: what one net takes out may be what made the
 next one's token part of a longer one.
 
 Both sides of a match pass through the same functions, and redacting twice is redacting
