@@ -396,6 +396,62 @@ async def test_the_level_transcript_lets_what_tools_returned_change(tmp_path: Pa
     assert answer.header("x-llmproxy-match") == "transcript"
 
 
+async def test_a_match_in_spite_of_generated_values_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    ids = ("9f3c1f9e-8a53-4b41-9a0e-0d5a5f1c7b11", "1b671a64-40d5-491e-99b0-da01ff1f3341")
+    await record(path, chat(f"run {ids[0]}"))
+    async with replaying(path) as service:
+        same = await ask(service.url, body=chat(f"run {ids[0]}"))
+        fresh = await ask(service.url, body=chat(f"run {ids[1]}"))
+    assert same.header("x-llmproxy-differs") is None
+    assert fresh.header("x-llmproxy-match") == "canonical"
+    assert fresh.header("x-llmproxy-differs") == "generated-values"
+
+
+async def test_a_request_for_a_part_is_no_request_for_another_part(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    async with upstream(Counting()) as up, recording(f"up={up.url}", path) as service:
+        for part in ("bytes=0-1", "bytes=2-3"):
+            await ask(service.url, "/v1/files/f/content", b"", f"Range: {part}", method="GET")
+        await ask(service.url, "/v1/files/f/content", b"", method="GET")
+    async with replaying(path, replay__repeat="miss") as service:
+        for header, expected in (("range: bytes=2-3", 2), ("Range: bytes=0-1", 1), ("X: y", 3)):
+            answer = await ask(service.url, "/v1/files/f/content", b"", header, method="GET")
+            assert number(answer) == expected
+        other = await ask(service.url, "/v1/files/f/content", b"", "Range: bytes=9-", method="GET")
+    assert other.status == 400
+
+
+async def test_metadata_counts_where_no_model_is_asked(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    async with upstream(Counting()) as up, recording(f"up={up.url}", path) as service:
+        for topic in "ab":
+            body = json.dumps({"metadata": {"topic": topic}}).encode()
+            await ask(service.url, "/v1/conversations", body)
+    async with replaying(path) as service:
+        spaced = await ask(service.url, "/v1/conversations", b'{ "metadata": {"topic": "b"} }')
+        other = await ask(service.url, "/v1/conversations", b'{"metadata": {"topic": "c"}}')
+    assert (number(spaced), other.status) == (2, 400)
+
+
+async def test_recording_through_a_link_writes_the_file_behind_it(tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to("real.db")
+    await record(tmp_path / "link.db", chat("old"))
+    async with upstream(Counting()) as up:
+        async with recording(up.url, tmp_path / "link.db", record__mode="all") as service:
+            await ask(service.url, body=chat("new"))
+    assert (tmp_path / "link.db").is_symlink()
+    with contextlib.closing(Cassette(tmp_path / "real.db")) as cassette:
+        assert [b"new" in each.request.body for each in cassette.interactions()] == [True]
+
+
+async def test_an_empty_file_is_taken_for_a_new_cassette(tmp_path: Path) -> None:
+    (tmp_path / "a.db").touch()
+    await record(tmp_path / "a.db", chat("x"))
+    async with replaying(tmp_path / "a.db") as service:
+        assert number(await ask(service.url, body=chat("x"))) == 1
+
+
 # addressing
 
 

@@ -151,16 +151,21 @@ def rewrite_origin(value: str, upstream: Upstream, ours: str) -> str:
 def local_lines(upstreams: Sequence[Upstream], base_url: str) -> list[str]:
     """Lines for a shell that point SDKs here, each upstream's in its order.
 
-    A line names its upstream in the path where another one would get the requests else.
+    A line names its upstream in the path where another one would get the requests else. One
+    of several that speaks nobody knows what gets a comment: its variable is the user's to say.
     """
     lines = []
+    base_url = base_url.rstrip("/")
     for upstream in upstreams:
+        if upstream.dialect is None and len(upstreams) > 1:
+            lines.append(f"# {upstream.name}: {base_url}{mount(upstream, upstreams)}")
+            continue
         for variable, path in _lines(upstream):
             begins = path or upstream.base_path or "/"
             plain = address(begins, upstreams, SPEAKS.get(variable, "openai"))
             reached = plain.upstream == upstream and not plain.prefix
             prefix = "" if reached else mount(upstream, upstreams)
-            lines.append(f"export {variable}={base_url.rstrip('/')}{prefix}{path}")
+            lines.append(f"export {variable}={base_url}{prefix}{path}")
     return lines
 
 
