@@ -29,8 +29,8 @@ class Plan:
 
 
 PLANS: Mapping[Size, Plan] = {
-    "full": Plan(100_000, 3, 0.5),
-    "quick": Plan(5_000, 2, 0.3),
+    "full": Plan(100_000, 3, 0.4),
+    "quick": Plan(5_000, 1, 0.4),
     "tiny": Plan(50, 1, 0.05),
 }
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import date
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -184,15 +185,27 @@ class Cassette:
     def like(self, path: str, size: int, limit: int) -> list[Interaction]:
         """Up to ``limit`` interactions to compare a missed request with.
 
-        Those with the same path come first, those with a body of a similar size before others.
+        Those with the same path come first, those with a body of a similar size before others;
+        then some with other paths.
         """
+        near = "SELECT id, abs(request_bytes - ?1) FROM interactions WHERE path = ?2 AND id <= ?3"
+        nearby = (
+            f"{near} AND request_bytes >= ?1 ORDER BY request_bytes LIMIT ?4",
+            f"{near} AND request_bytes < ?1 ORDER BY request_bytes DESC LIMIT ?4",
+        )
         with self._reading():
-            rows = self._connection.execute(
-                "SELECT id FROM interactions WHERE id <= ?"
-                " ORDER BY path != ?, abs(request_bytes - ?) LIMIT ?",
-                (self.last_id, path, size, limit),
-            ).fetchall()
-        return [self.load(row[0]) for row in rows]
+            found = [
+                row
+                for query in nearby  # each walks the index from the size outwards
+                for row in self._connection.execute(query, (size, path, self.last_id, limit))
+            ]
+            found.sort(key=itemgetter(1))
+            if len(found) < limit:
+                found += self._connection.execute(
+                    "SELECT id, 0 FROM interactions WHERE path != ? AND id <= ? LIMIT ?",
+                    (path, self.last_id, limit - len(found)),
+                )
+        return [self.load(row[0]) for row in found[:limit]]
 
     def entries(self) -> Iterator[Entry]:
         """All interactions without their bodies, in the order recorded."""

@@ -57,6 +57,13 @@ class Forwarder:
     def __init__(self, settings: ForwardSettings, recorder: Recorder | None) -> None:
         self.settings = settings
         self.recorder = recorder
+        self._proxies: dict[tuple[str, str | None], str | None] = {}
+
+    def _proxy(self, url: URL) -> str | None:
+        place = (url.scheme, url.host)
+        if place not in self._proxies:  # to read the environment costs more than to forward
+            self._proxies[place] = _environment_proxy(url)
+        return self._proxies[place]
 
     async def __aenter__(self) -> Self:
         self._pooled = self._session(force_close=False)
@@ -137,7 +144,7 @@ class Forwarder:
                     headers=_forwarded(request.headers),
                     data=_body(request.body),
                     allow_redirects=False,
-                    proxy=_environment_proxy(url),
+                    proxy=self._proxy(url),
                     trace_request_ctx=seen,
                 )
         except (aiohttp.ServerTimeoutError, TimeoutError) as error:
