@@ -63,9 +63,6 @@ class Found:
     sessions: tuple[str, ...]
 
 
-NOTHING = Found((), ())
-
-
 class Cassette:
     """An open cassette. Not for several threads at once.
 

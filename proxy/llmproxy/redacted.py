@@ -31,8 +31,11 @@ class Redacting:
         self._max_body = max_body
         self._bodies: dict[tuple[object, ...], bytes] = {}
 
-    def __call__(self, request: Request) -> Redacted:
-        return Redacted(request, self)
+    def __call__(self, request: Request, credentials: tuple[str, ...] | None = None) -> Redacted:
+        """``credentials`` are the request's, where they have been looked for already."""
+        if credentials is None:
+            credentials = self.redactor.credentials(request.headers, request.query)
+        return Redacted(request, self, credentials)
 
     def body(self, body: bytes, headers: Headers, credentials: tuple[str, ...]) -> bytes:
         """A body without its secrets, content-encoding undone."""
@@ -74,12 +77,14 @@ class Redacted:
 
     __slots__ = ("_headers", "_redactor", "_request", "body", "credentials", "query")
 
-    def __init__(self, request: Request, redacting: Redacting) -> None:
+    def __init__(
+        self, request: Request, redacting: Redacting, credentials: tuple[str, ...]
+    ) -> None:
         redactor = redacting.redactor
         self._request = request
         self._redactor = redactor
         self._headers: Headers | None = None
-        self.credentials = redactor.credentials(request.headers, request.query)
+        self.credentials = credentials
         self.query = redactor.query(request.query, self.credentials)
         body = request.body
         if body:

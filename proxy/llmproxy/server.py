@@ -77,7 +77,8 @@ class Proxy:
         try:
             named, prefix, target = split_session(target)
             path, _, query = target.partition("?")
-            entry.path = redactor.path(path, redactor.credentials(headers, query))
+            credentials = redactor.credentials(headers, query)
+            entry.path = redactor.path(path, credentials)
             entry.session = named or _session(web_request)
             if refused := _refused_by_http(web_request):
                 return refused, monotonic()
@@ -91,7 +92,7 @@ class Proxy:
                 received_at=monotonic(),
             )
             ours = f"http://{web_request.headers.get('Host', 'localhost')}{prefix}"
-            asked = Asked(request, await self._redacted(request), ours)
+            asked = Asked(request, await self._redacted(request, credentials), ours)
             return await self._choose(asked), request.received_at
         except LlmproxyError as error:
             return _problem_reply(error, _dialect(web_request, target, headers)), monotonic()
@@ -102,11 +103,11 @@ class Proxy:
             fault = LlmproxyError(f"this is a fault of llmproxy: {what}", "please report it")
             return _problem_reply(fault, _dialect(web_request, target, headers)), monotonic()
 
-    async def _redacted(self, request: Request) -> Redacted:
+    async def _redacted(self, request: Request, credentials: tuple[str, ...]) -> Redacted:
         if len(request.body) <= ASIDE_ABOVE:
-            return self.redacting(request)
+            return self.redacting(request, credentials)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.aside, self.redacting, request)
+        return await loop.run_in_executor(self.aside, self.redacting, request, credentials)
 
     async def _choose(self, asked: Asked) -> Reply:
         for responder in self.responders:
