@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from llmproxy.service import Plan, Service, serving
-from llmproxy.settings import Settings
+from llmproxy.settings import ReplaySettings, Settings
 
 
 def settings(**changes: Any) -> Settings:
-    """The defaults on a free port, with ``record__mode="all"``-like changes."""
-    made = Settings(port=0, shutdown_time=2.0)
+    """The defaults on a free port, a miss an error, with ``record__mode="all"``-like changes."""
+    made = Settings(port=0, shutdown_time=2.0, replay=ReplaySettings(on_miss="error"))
     for name, value in changes.items():
         group, _, member = name.partition("__")
         if member:
@@ -49,4 +49,14 @@ async def recording(
 @contextlib.asynccontextmanager
 async def replaying(*cassettes: Path, **changes: Any) -> AsyncIterator[Service]:
     async with serving(replay_plan(*cassettes, **changes)) as service:
+        yield service
+
+
+def mock_plan(**changes: Any) -> Plan:
+    return Plan("mock", settings(**changes))
+
+
+@contextlib.asynccontextmanager
+async def mocking(**changes: Any) -> AsyncIterator[Service]:
+    async with serving(mock_plan(**changes)) as service:
         yield service

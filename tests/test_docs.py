@@ -35,7 +35,7 @@ def cassettes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_the_readme_runs(command: str) -> None:
     _, *arguments = shlex.split(command)
-    if arguments[0] in ("record", "replay"):
+    if arguments[0] in ("record", "replay", "mock"):
         with program.serve(*arguments) as server:
             assert server.banner.startswith(f"llmproxy {arguments[0]} on http://")
             assert server.stop()[0] == 0
@@ -73,14 +73,14 @@ def test_the_map_names_modules_that_are_there() -> None:
 def test_every_flag_of_the_readme_is_one() -> None:
     shown = {
         flag
-        for command in ("record", "replay", "explain")
+        for command in ("record", "replay", "mock", "explain")
         for flag in re.findall(r"--[a-z-]+", program.run(command, "--help").stdout)
     }
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) <= shown
 
 
 def test_every_command_stands_in_the_readme() -> None:
-    for command in ("record", "replay", "explain", "cassette ls", "cassette show"):
+    for command in ("record", "replay", "mock", "explain", "cassette ls", "cassette show"):
         assert f"llmproxy {command}" in README
 
 

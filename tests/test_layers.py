@@ -11,18 +11,26 @@ PACKAGE = Path(__file__).parent.parent / "proxy" / "llmproxy"
 
 LAYERS = (
     # words
-    ("errors", "interaction", "setting"),
+    ("answer", "errors", "interaction", "prompt", "setting"),
     # pure
     (
         "addressing",
         "compression",
         "dialects",
         "jsonpath",
+        "kinds",
         "matching",
+        "models",
         "pacing",
+        "prompt_tokens",
         "redacted",
         "redaction",
+        "rhythm",
+        "speeds",
         "sse",
+        "synthesis",
+        "timelines",
+        "tokens",
         "units",
         "upstreams",
     ),
@@ -50,6 +58,7 @@ LAYERS = (
         "replayer",
         "responders",
         "server",
+        "synthesizer",
         "wheel",
         "wire",
     ),

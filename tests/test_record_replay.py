@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -14,7 +15,8 @@ import sockets
 from llmproxy.cassette import Cassette
 from llmproxy.errors import CassetteLocked, CassetteMissing, SettingsError
 from llmproxy.matching.canonical import Pattern
-from serve import recording, replaying
+from llmproxy.service import serving
+from serve import recording, replay_plan, replaying
 from sockets import Answer, Seen, ask, upstream
 
 
@@ -284,20 +286,33 @@ async def test_on_miss_forward_asks_the_upstream_and_keeps_nothing(tmp_path: Pat
     assert path.read_bytes() == before
 
 
+async def test_forwarding_a_miss_wants_to_know_where_to(tmp_path: Path) -> None:
+    await record(tmp_path / "a.db", chat("x"))
+    with pytest.raises(SettingsError, match="where to\n  add --upstream"):
+        async with replaying(tmp_path / "a.db", replay__on_miss="forward"):
+            pass
+
+
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("variable", "source"),
     [
-        ({"replay__on_miss": "forward"}, "where to\n  add --upstream"),
-        ({"replay__on_miss": "synthesize"}, "synthesize is not there yet"),
+        ("true", "error"),
+        ("1", "error"),
+        ("", "synthesized"),
+        ("false", "synthesized"),
+        ("0", "synthesized"),
     ],
 )
-async def test_a_mode_that_cannot_be_says_what_is_missing(
-    tmp_path: Path, changes: dict[str, str], words: str
+async def test_by_itself_a_miss_is_an_error_where_ci_is_set_and_else_made_up(
+    tmp_path: Path, variable: str, source: str
 ) -> None:
     await record(tmp_path / "a.db", chat("x"))
-    with pytest.raises(SettingsError, match=words):
-        async with replaying(tmp_path / "a.db", **changes):
-            pass
+    plan = replay_plan(tmp_path / "a.db", replay__on_miss="auto", state_folder=tmp_path)
+    async with serving(dataclasses.replace(plan, environment={"CI": variable})) as service:
+        missed = await ask(service.url, body=chat("y"))
+        assert missed.header("x-llmproxy-source") == source
+        assert ("because CI is set" in service.banner()) == (source == "error")
+        assert ("made-up reply" in service.banner()) == (source == "synthesized")
 
 
 async def test_replay_of_a_missing_cassette_says_so(tmp_path: Path) -> None:

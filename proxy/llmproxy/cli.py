@@ -130,6 +130,29 @@ def replay(
 
 
 @cli.command()
+@_settings(
+    "mock.style",
+    "mock.text",
+    "mock.response_length",
+    "mock.tool_calls",
+    "mock.seed",
+    "mock.validation",
+    "pace.ttft",
+    "pace.tokens_per_second",
+    "pace.jitter",
+    "pace.like",
+    "host",
+    "port",
+)
+def mock(config: Path | None, flags: dict[str, Any]) -> None:
+    """Answer with made-up replies in every provider's format, without cassette, network or key."""
+    from llmproxy.service import Plan  # noqa: PLC0415
+
+    settings = _load(config, flags)
+    _serve(Plan("mock", settings, environment=os.environ))
+
+
+@cli.command()
 @click.argument("request_file", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--last", is_flag=True, help="Explain the last request that missed.")
 @click.option(

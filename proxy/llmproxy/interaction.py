@@ -114,7 +114,8 @@ class Problem:
     """An error before it has a provider's shape.
 
     ``kind`` is one of OpenAI's words, such as ``invalid_request_error``; a dialect
-    translates it. ``detail`` is added to the body as ``llmproxy`` for programs to read.
+    translates it. ``detail`` is added to the body as ``llmproxy`` for programs to read;
+    ``request_id`` stands in the body of a provider who repeats it there.
     """
 
     status: int
@@ -124,6 +125,7 @@ class Problem:
     param: str | None = None
     retry_after: float | None = None
     detail: dict[str, object] | None = None
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,13 @@ class Refusal:
         return error_reply(problem, asked.dialect, labels, miss=miss.line)
 
 
+async def unknown(asked: Asked) -> Reply:
+    """Answers what no provider serves: 404."""
+    request = asked.request
+    what = f"Invalid URL ({request.method} {request.path[:300]})"
+    return error_reply(Problem(404, what, code="unknown_url"), asked.dialect)
+
+
 def error_reply(
     problem: Problem, dialect: dialects.Dialect | None, labels: Headers = (), miss: str = ""
 ) -> Reply:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,17 +24,27 @@ from llmproxy.journal import Journal
 from llmproxy.keeping import Keeper, keeper_for
 from llmproxy.listener import Listener, listen
 from llmproxy.misses import Misses
+from llmproxy.models import KNOWN as KNOWN_MODELS
+from llmproxy.models import Catalogue, Model
 from llmproxy.pacing import Pace
 from llmproxy.recorder import Recorder
 from llmproxy.replayer import Replayer, Shelf
-from llmproxy.responders import Refusal, Relay, Responder
+from llmproxy.responders import Refusal, Relay, Responder, unknown
 from llmproxy.server import Proxy
 from llmproxy.sessions import Sessions
 from llmproxy.settings import Settings
+from llmproxy.speeds import KNOWN_SPEEDS
+from llmproxy.synthesis.making import Manner
+from llmproxy.synthesizer import Synthesizer
+from llmproxy.timelines import learn
+from llmproxy.tokens import packaged
 from llmproxy.upstreams import KNOWN, Upstream, parse_upstream, parse_upstreams
 from llmproxy.wheel import Wheel
 
-Command = Literal["record", "replay"]
+Command = Literal["record", "replay", "mock"]
+
+MOCKED = ("openai", "anthropic", "gemini")
+"""The upstreams in whose place ``mock`` answers, with Ollama."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +69,8 @@ class Service:
     upstreams: tuple[Upstream, ...]
     recorder: Recorder | None
     recorded_before: int = 0
+    made_up: str = ""
+    """What the banner says of made-up replies."""
 
     @property
     def url(self) -> str:
@@ -78,7 +90,11 @@ class Service:
             cassette = shelf.cassette
             made = f" (fingerprints made anew for {cassette.rebuilt})" if cassette.rebuilt else ""
             lines.append(f"  {cassette.path}: {_count(cassette.count)}{made}")
+        if self.made_up:
+            lines.append(f"  {self.made_up}")
         lines += [f"  {line}" for line in local_lines(self.upstreams, self.url)]
+        if self.plan.command == "mock":
+            lines.append(f"  export OLLAMA_HOST={self.url}")
         lines.append("  Ctrl-C finishes what is in flight and ends")
         return "\n".join(lines)
 
@@ -99,12 +115,16 @@ class Service:
         if recorder is not None:
             parts.append(f"{recorder.kept} recorded")
         replayed = journal.sources["replayed"]
-        if replayed or recorder is None:
+        if replayed or self.plan.command == "replay":
             parts.append(f"{replayed} replayed")
         if journal.repeated:
             parts.append(f"{journal.repeated} of them repeated")
-        if journal.missed or recorder is None:
+        if journal.missed or self.plan.command == "replay":
             parts.append(f"{journal.missed} missed")
+        made_up = journal.sources["synthesized"]
+        if made_up or self.plan.command == "mock":
+            were = "replies were" if made_up != 1 else "reply was"
+            parts.append(f"{made_up} {were} made up")
         if journal.sources["forwarded"]:
             parts.append(f"{journal.sources['forwarded']} forwarded")
         lines = [", ".join(parts)]
@@ -133,8 +153,8 @@ async def serving(plan: Plan) -> AsyncIterator[Service]:
         aside = ThreadPoolExecutor(1, "llmproxy-aside")
         stack.callback(aside.shutdown)
         stack.callback(journal.flush)
-        opening = _Opening(plan, keeper, sessions, stack)
-        responders = await (opening.record() if plan.command == "record" else opening.replay())
+        opening = _Opening(plan, keeper, sessions, stack, aside, lambda: journal.in_flight)
+        responders = await opening.responders()
         proxy = Proxy(
             responders=responders,
             redacting=keeper.redacting,
@@ -154,6 +174,7 @@ async def serving(plan: Plan) -> AsyncIterator[Service]:
             upstreams=opening.upstreams,
             recorder=opening.recorder,
             recorded_before=opening.recorded_before,
+            made_up=opening.made_up,
         )
 
 
@@ -161,17 +182,33 @@ class _Opening:
     """Opens what a command needs and makes its responders."""
 
     def __init__(
-        self, plan: Plan, keeper: Keeper, sessions: Sessions, stack: contextlib.AsyncExitStack
+        self,
+        plan: Plan,
+        keeper: Keeper,
+        sessions: Sessions,
+        stack: contextlib.AsyncExitStack,
+        aside: ThreadPoolExecutor,
+        load: Callable[[], int],
     ) -> None:
         self.plan = plan
         self.settings = plan.settings
         self.keeper = keeper
         self.sessions = sessions
         self.stack = stack
+        self.aside = aside
+        self.load = load
+        self.vocabularies = packaged()
         self.shelves: tuple[Shelf, ...] = ()
         self.upstreams: tuple[Upstream, ...] = ()
         self.recorder: Recorder | None = None
         self.recorded_before = 0
+        self.made_up = ""
+
+    async def responders(self) -> tuple[Responder, ...]:
+        """Who answers, in order; the last one always does."""
+        if self.plan.command == "record":
+            return await self.record()
+        return await (self.replay() if self.plan.command == "replay" else self.mock())
 
     async def record(self) -> tuple[Responder, ...]:
         path = self.plan.cassettes[0] if self.plan.cassettes else next_free(Path("cassettes"))
@@ -197,17 +234,48 @@ class _Opening:
         self.shelves = tuple(self._shelf(path) for path in self.plan.cassettes)
         named = {upstream: None for shelf in self.shelves for upstream in shelf.upstreams}
         self.upstreams = tuple(named)
-        on_miss = self.settings.replay.on_miss
-        if on_miss == "synthesize":
-            raise SettingsError(
-                "replay.on_miss: synthesize is not there yet", "write error or forward"
-            )
+        on_miss = self._on_miss()
         if on_miss == "error":
             return (self._replayer(), self._refusal())
+        if on_miss == "synthesize":
+            misses = self._misses()
+            return (self._replayer(), self._synthesizer(misses), Refusal(misses))
         if not self.plan.upstreams:
             raise SettingsError("replay.on_miss: forward wants to know where to", "add --upstream")
         upstreams = parse_upstreams(self.plan.upstreams, self.settings.upstreams)
         return (self._replayer(), Relay(await self._forwarder(), upstreams, misses=True))
+
+    async def mock(self) -> tuple[Responder, ...]:
+        self.upstreams = parse_upstreams(MOCKED, {})
+        self.made_up = "every reply is made up"
+        synthesizer = self._synthesizer(None)
+        # before the first stream: a load in a thread still holds the interpreter for a while
+        await asyncio.to_thread(self.vocabularies.load, "o200k_base")
+        return (synthesizer, unknown)
+
+    def _on_miss(self) -> str:
+        """What ``auto`` means here, and what the banner says of it."""
+        on_miss = self.settings.replay.on_miss
+        if on_miss != "auto":
+            if on_miss == "synthesize":
+                self.made_up = "what matches nothing gets a made-up reply"
+            return on_miss
+        if self.plan.environment.get("CI", "").lower() in ("", "0", "false"):
+            self.made_up = "what matches nothing gets a made-up reply; --on-miss error refuses it"
+            return "synthesize"
+        self.made_up = "what matches nothing is refused, because CI is set"
+        return "error"
+
+    def _synthesizer(self, misses: Misses | None) -> Synthesizer:
+        return Synthesizer(
+            manner_of(self.settings),
+            self.vocabularies,
+            self.sessions,
+            self.aside,
+            self.load,
+            self.settings.max_request,
+            misses,
+        )
 
     def _shelf(self, path: Path, upstreams: Sequence[Upstream] = ()) -> Shelf:
         cassette = Cassette(path, self.keeper.key, self.keeper.digest)
@@ -226,13 +294,16 @@ class _Opening:
         )
 
     def _refusal(self) -> Refusal:
+        return Refusal(self._misses())
+
+    def _misses(self) -> Misses:
         misses = Misses(
             [(shelf.cassette.path, shelf.upstreams) for shelf in self.shelves],
             self.keeper.canonicaliser,
             self.settings.state_folder,
         )
         self.stack.callback(misses.close)
-        return Refusal(misses)
+        return misses
 
     async def _open_recorder(self, path: Path) -> Recorder:
         recorder = Recorder(
@@ -259,6 +330,28 @@ class _Opening:
             disconnect_bytes=record.disconnect_bytes,
         )
         return await self.stack.enter_async_context(Forwarder(settings, self.recorder))
+
+
+def manner_of(settings: Settings) -> Manner:
+    """What settings say of made-up replies.
+
+    Raises:
+        LlmproxyError: the cassette whose rhythm they shall follow cannot be read, or has none.
+    """
+    models = settings.models
+    own = tuple(
+        Model(name, owner="llmproxy", description=entry.description)
+        for name, entry in models.table.items()
+    )
+    named = {model.id for model in own}
+    known = tuple(model for model in KNOWN_MODELS if model.id not in named)
+    paces = {**(KNOWN_SPEEDS if models.known_speeds else {}), **models.table}
+    learnt = None
+    if settings.pace.like is not None:
+        with contextlib.closing(Cassette(Path(settings.pace.like))) as cassette:
+            learnt = learn(cassette.interactions(), settings.pace.like)
+    catalogue = Catalogue(own + known, models.strict)
+    return Manner(settings.mock, settings.pace, catalogue, paces, learnt)
 
 
 def next_free(folder: Path) -> Path:

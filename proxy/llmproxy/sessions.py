@@ -1,21 +1,29 @@
 """Sessions: one test or one run of an app each, and all that counts up for it.
 
 Equal requests are one sequence, first in, first out; each session walks it from the start
-and no session moves another's place. Bounded: the session unused for longest is forgotten
-when there are too many.
+and no session moves another's place. What a session stored through a provider's API is its own
+too. Bounded: the session unused for longest is forgotten when there are too many, what was
+stored first is forgotten when it is too much.
 """
 
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Literal
 
 Repeat = Literal["last", "cycle", "miss"]
 
 DEFAULT = "default"
 MOST_SESSIONS = 10_000
+
+MOST_COUNTED = 20_000
+"""Different requests of one session of which it is known how often they came."""
+
+MOST_STORED = 64 * 2**20
+"""Bytes that all sessions together may store."""
 
 Place = tuple[int, int]
 """An interaction among several cassettes: which cassette, which id."""
@@ -37,6 +45,15 @@ class Session:
     asked: Counter[Hashable] = field(default_factory=Counter)
     used: set[Place] = field(default_factory=set)
     next: dict[Hashable, int] = field(default_factory=dict)
+    _counts: Counter[Hashable] = field(default_factory=Counter)
+
+    def count(self, key: Hashable) -> int:
+        """How often ``key`` was counted before; counts it."""
+        if len(self._counts) >= MOST_COUNTED and key not in self._counts:
+            self._counts.clear()
+        before = self._counts[key]
+        self._counts[key] = before + 1
+        return before
 
     def take(self, key: Hashable, sequence: Sequence[Place], repeat: Repeat) -> Turn | None:
         """Whose turn it is in ``sequence``, which is asked for under ``key``; None when used up.
@@ -64,6 +81,11 @@ class Sessions:
 
     def __init__(self) -> None:
         self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._stored = _Store()
+
+    def stored(self, name: str) -> MutableMapping[str, bytes]:
+        """What the session of that name stored, by id."""
+        return _Stored(self._stored, name)
 
     def __getitem__(self, name: str) -> Session:
         session = self._sessions.get(name)
@@ -77,8 +99,64 @@ class Sessions:
 
     def reset(self, name: str | None = None) -> int:
         """Start one session over, or all; says how many there were to start over."""
+        self._stored.forget(name)
         if name is None:
             count = len(self._sessions)
             self._sessions.clear()
             return count
         return 1 if self._sessions.pop(name, None) is not None else 0
+
+
+class _Store:
+    """Bytes by session and id, the oldest forgotten first; large requests use it from a thread."""
+
+    def __init__(self) -> None:
+        self.items: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        self._size = 0
+        self._lock = Lock()
+
+    def put(self, key: tuple[str, str], value: bytes) -> None:
+        self.drop(key)
+        with self._lock:
+            self.items[key] = value
+            self._size += len(value)
+            while self._size > MOST_STORED:
+                self._size -= len(self.items.popitem(last=False)[1])
+
+    def drop(self, key: tuple[str, str]) -> bool:
+        with self._lock:
+            value = self.items.pop(key, None)
+            self._size -= len(value or b"")
+        return value is not None
+
+    def forget(self, session: str | None) -> None:
+        for key in self.keys_of(session):
+            self.drop(key)
+
+    def keys_of(self, session: str | None) -> list[tuple[str, str]]:
+        with self._lock:
+            return [key for key in self.items if session in (None, key[0])]
+
+
+class _Stored(MutableMapping[str, bytes]):
+    """One session's part of the store."""
+
+    def __init__(self, store: _Store, session: str) -> None:
+        self._store = store
+        self._session = session
+
+    def __getitem__(self, id: str) -> bytes:
+        return self._store.items[self._session, id]
+
+    def __setitem__(self, id: str, value: bytes) -> None:
+        self._store.put((self._session, id), value)
+
+    def __delitem__(self, id: str) -> None:
+        if not self._store.drop((self._session, id)):
+            raise KeyError(id)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([id for _, id in self._store.keys_of(self._session)])
+
+    def __len__(self) -> int:
+        return len(self._store.keys_of(self._session))

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dialects.examples import EXAMPLES, JSON, NDJSON, SSE, Asked, Told
+from dialects.example import JSON, NDJSON, SSE, Asked, Told
+from dialects.examples import EXAMPLES
 from llmproxy import dialects
 from llmproxy.dialects import DIALECTS, Dialect, Facts
 from llmproxy.interaction import Problem

@@ -16,7 +16,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dialects.examples import JSON, NDJSON, SSE, data, events, lines
+from dialects.example import JSON, NDJSON, SSE, data, events, lines
 from llmproxy import dialects
 from llmproxy.dialects.anthropic import ANTHROPIC
 from llmproxy.dialects.facts import request_members

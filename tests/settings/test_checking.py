@@ -45,7 +45,34 @@ FILE_MISTAKES = [
         "replay: {on-miss: error}",
         "proxy.yml:1:10: replay.on-miss: no such setting; did you mean replay.on_miss?",
     ),
-    ("pace: 2x", "proxy.yml:1:1: pace: no such setting; did you mean replay.pace?"),
+    (
+        "pace: 2x",
+        'proxy.yml:1:7: pace: "2x" is not a group; write its settings indented below it',
+    ),
+    ("mock: {tool_calls: 2}", "proxy.yml:1:20: mock.tool_calls: 2 is not between 0 and 1"),
+    (
+        "mock: {seed: ever}",
+        'proxy.yml:1:14: mock.seed: "ever" is not a seed; write a whole number or random',
+    ),
+    (
+        "mock: {response_length: huge}",
+        'proxy.yml:1:25: mock.response_length: "huge" is no length; '
+        "write auto, short, medium, long, very_long, random or tokens",
+    ),
+    ("pace: {chunk_size: 0}", "proxy.yml:1:20: pace.chunk_size: 0 is not a whole number of 1 or more"),
+    ("pace: {degradation: 0.5}", "proxy.yml:1:21: pace.degradation: 0.5 is not a factor; write 1 or more"),
+    (
+        "pace: {tokens_per_second: fast}",
+        'proxy.yml:1:27: pace.tokens_per_second: "fast" is not a number; write one such as 20 or 2.5',
+    ),
+    (
+        "models: {table: {m: {ttfs: 1s}}}",
+        "proxy.yml:1:22: models.table.m.ttfs: no such setting; did you mean models.table.m.ttft?",
+    ),
+    (
+        "models: {table: {'a b': {ttft: 1s}}}",
+        'proxy.yml:1:18: models.table."a b": "a b" is not the name of a model',
+    ),
     ("recrod: {}", "proxy.yml:1:1: recrod: no such setting; did you mean record?"),
     ("zzzz: 1", "proxy.yml:1:1: zzzz: no such setting"),
     (

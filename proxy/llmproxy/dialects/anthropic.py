@@ -13,7 +13,10 @@ from typing import Any
 
 from llmproxy import sse
 from llmproxy.dialects import facts, failures
+from llmproxy.dialects.anthropic_messages import COUNT_TOKENS, MESSAGES
+from llmproxy.dialects.anthropic_models import MODELS
 from llmproxy.dialects.dialect import Dialect, ErrorReply, Facts, header
+from llmproxy.dialects.operation import IdMaker
 from llmproxy.interaction import Headers, Problem
 
 _PATH = re.compile(r"(?:^|/)v1/(?:messages|complete)(?:/|$)|^/messages(?:/|$)")
@@ -30,6 +33,7 @@ _KINDS = {
     504: "timeout_error",
     529: "overloaded_error",
 }
+_ORGANIZATION = "00000000-0000-4000-8000-000000000000"
 _USAGE_MARK = re.compile(rb'"usage"\s*:\s*\{')
 
 
@@ -48,7 +52,7 @@ def claims(_method: str, path: str, headers: Headers, _query: str) -> bool:
 def write_error(problem: Problem) -> ErrorReply:
     """The envelope, its type by the status.
 
-    A code becomes ``details.error_code``; the request id, of which there is none, is null.
+    A code becomes ``details.error_code``; the request id is null where there is none.
     """
     return failures.reply(problem, _envelope(problem))
 
@@ -79,6 +83,14 @@ def read_facts(_path: str, body: bytes, content_type: str, reply: bytes) -> Fact
     return Facts(facts.model_name(asked.get("model")), stream, entering, leaving)
 
 
+def write_headers(new_id: IdMaker, _seconds: float) -> Headers:
+    """The id that ``APIError.request_id`` shows, and an organization that is made up."""
+    return (
+        ("request-id", new_id("req_01", 22)),
+        ("anthropic-organization-id", _ORGANIZATION),
+    )
+
+
 def _envelope(problem: Problem) -> dict[str, Any]:
     fallback = "api_error" if problem.status >= 500 else "invalid_request_error"
     error: dict[str, Any] = {
@@ -90,7 +102,7 @@ def _envelope(problem: Problem) -> dict[str, Any]:
     return {
         "type": "error",
         "error": failures.with_detail(problem, error),
-        "request_id": None,
+        "request_id": problem.request_id,
     }
 
 
@@ -106,4 +118,6 @@ ANTHROPIC = Dialect(
     write_stream_error=write_stream_error,
     stream_failed=stream_failed,
     read_facts=read_facts,
+    operations=(MESSAGES, COUNT_TOKENS, *MODELS),
+    write_headers=write_headers,
 )

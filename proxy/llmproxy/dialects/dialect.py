@@ -1,9 +1,10 @@
-"""The contract: what record and replay must know of one provider's wire format.
+"""The contract: what there is to know of one provider's wire format.
 
 A dialect is a value made of functions; nothing is inherited. Its file says whose request
 is whose, how an error looks, how a stream that failed looks, and which of a request's and
 a reply's facts stand in a cassette's readable columns. Functions are pure and never raise
-on what a stranger sent.
+on what a stranger sent. What it can answer by itself is in its ``operations``, whose contract
+is in ``operation.py``.
 
 A new dialect is one file with its value, one line in ``dialects/__init__.py`` and one
 entry among the tests' examples; ``tests/dialects/test_contract.py`` then runs over it.
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from llmproxy.dialects.operation import IdMaker, Operation
 from llmproxy.interaction import Headers, Problem
 
 ErrorReply = tuple[int, Headers, bytes]
@@ -60,6 +62,9 @@ class Dialect:
         stream_failed: ``(content_type, body)``: why a recorded stream ended in an error, in
             words without any of its content, or None.
         read_facts: ``(request path, request body, reply's content type, reply body)``.
+        operations: what it can answer; the first whose method and path fit.
+        write_headers: ``(new_id, seconds)``: the header lines that the provider adds to
+            every reply, errors too, which took so many seconds to make.
     """
 
     name: str
@@ -68,6 +73,8 @@ class Dialect:
     write_stream_error: StreamErrorWriter
     stream_failed: Callable[[str, bytes], str | None]
     read_facts: Callable[[str, bytes, str, bytes], Facts]
+    operations: tuple[Operation, ...] = ()
+    write_headers: Callable[[IdMaker, float], Headers] = lambda _new_id, _seconds: ()
 
 
 def header(headers: Headers, name: str) -> str | None:

@@ -16,8 +16,16 @@ from itertools import islice
 from typing import Any
 
 from llmproxy import sse
-from llmproxy.dialects import facts, failures
+from llmproxy.dialects import (
+    facts,
+    failures,
+    gemini_embed,
+    gemini_errors,
+    gemini_generate,
+    gemini_models,
+)
 from llmproxy.dialects.dialect import Dialect, ErrorReply, Facts, header
+from llmproxy.dialects.operation import IdMaker
 from llmproxy.interaction import Headers, Problem
 
 _VERB = re.compile(r"(?::|%3[Aa])(?!rawPredict$|streamRawPredict$)[a-z][A-Za-z]+$")
@@ -26,22 +34,6 @@ _IN_OPENAI_FORMAT = re.compile(r"/openai/|/chat/completions$")
 _MODEL = re.compile(r"/(?:models|tunedModels)/([^/:%]+)")
 _JSON_START = (b"{", b"[")
 _WHOLE = 2**20
-_STATUSES = {
-    400: "INVALID_ARGUMENT",
-    401: "UNAUTHENTICATED",
-    403: "PERMISSION_DENIED",
-    404: "NOT_FOUND",
-    409: "ABORTED",
-    412: "FAILED_PRECONDITION",
-    413: "INVALID_ARGUMENT",
-    422: "INVALID_ARGUMENT",
-    429: "RESOURCE_EXHAUSTED",
-    499: "CANCELLED",
-    500: "INTERNAL",
-    501: "UNIMPLEMENTED",
-    503: "UNAVAILABLE",
-    504: "DEADLINE_EXCEEDED",
-}
 _USAGE_MARK = re.compile(rb'"usage(?:Metadata|_metadata)"\s*:\s*\{')
 
 
@@ -61,13 +53,24 @@ def claims(method: str, path: str, headers: Headers, query: str) -> bool:
 
 
 def write_error(problem: Problem) -> ErrorReply:
-    """The envelope; a code becomes the reason of an ErrorInfo, a wait a RetryInfo."""
-    return failures.reply(problem, {"error": _error(problem)})
+    """The envelope; a wrong key is 400 here, whatever the problem's own status."""
+    return failures.reply(gemini_errors.settled(problem), gemini_errors.envelope(problem))
 
 
 def write_stream_error(problem: Problem, _path: str = "") -> bytes:
     """A ``data:`` line with the envelope: google-genai raises by the code inside."""
-    return b"data: %b\r\n\r\n" % failures.encode({"error": _error(problem)})
+    return b"data: %b\r\n\r\n" % failures.encode(gemini_errors.envelope(problem))
+
+
+def write_headers(_new_id: IdMaker, seconds: float) -> Headers:
+    """What Google's front end adds; it names no request."""
+    return (
+        ("vary", "Origin"),
+        ("vary", "X-Origin"),
+        ("vary", "Referer"),
+        ("x-content-type-options", "nosniff"),
+        ("server-timing", f"gfet4t7; dur={round(seconds * 1000)}"),
+    )
 
 
 def stream_failed(content_type: str, body: bytes) -> str | None:
@@ -89,34 +92,6 @@ def read_facts(path: str, body: bytes, content_type: str, reply: bytes) -> Facts
     stream = ":streamGenerateContent" in path or sse.is_event_stream(content_type)
     entering, leaving = facts.usage(content_type, reply, _USAGE_MARK, _usage)
     return Facts(facts.model_name(model), stream, entering, leaving)
-
-
-def _error(problem: Problem) -> dict[str, Any]:
-    fallback = "UNAVAILABLE" if problem.status >= 500 else "INVALID_ARGUMENT"
-    error: dict[str, Any] = {
-        "code": problem.status,
-        "message": problem.message,
-        "status": _STATUSES.get(problem.status, fallback),
-    }
-    if details := _details(problem):
-        error["details"] = details
-    return failures.with_detail(problem, error)
-
-
-def _details(problem: Problem) -> list[dict[str, str]]:
-    details = []
-    if problem.code is not None:
-        reason = problem.code.upper()
-        details.append({"@type": _type("ErrorInfo"), "reason": reason, "domain": "llmproxy"})
-    seconds = failures.retry_seconds(problem)
-    if seconds is not None:
-        delay = f"{seconds:.3f}".rstrip("0").rstrip(".")
-        details.append({"@type": _type("RetryInfo"), "retryDelay": f"{delay}s"})
-    return details
-
-
-def _type(name: str) -> str:
-    return f"type.googleapis.com/google.rpc.{name}"
 
 
 def _last_records(content_type: str, body: bytes) -> Iterator[dict[str, Any]]:
@@ -151,4 +126,12 @@ GEMINI = Dialect(
     write_stream_error=write_stream_error,
     stream_failed=stream_failed,
     read_facts=read_facts,
+    operations=(
+        gemini_generate.GENERATE,
+        gemini_generate.STREAM,
+        gemini_generate.COUNT_TOKENS,
+        *gemini_embed.OPERATIONS,
+        *gemini_models.OPERATIONS,
+    ),
+    write_headers=write_headers,
 )

@@ -15,6 +15,13 @@ from typing import Any
 from llmproxy import sse
 from llmproxy.dialects import facts, failures
 from llmproxy.dialects.dialect import Dialect, ErrorReply, Facts
+from llmproxy.dialects.openai_chat import CHAT
+from llmproxy.dialects.openai_completions import COMPLETIONS
+from llmproxy.dialects.openai_embeddings import EMBEDDINGS
+from llmproxy.dialects.openai_models import MODELS
+from llmproxy.dialects.openai_moderations import MODERATIONS
+from llmproxy.dialects.openai_responses import RESPONSES
+from llmproxy.dialects.operation import HEX, IdMaker
 from llmproxy.interaction import Headers, Problem
 
 _TELLING = re.compile(
@@ -80,6 +87,15 @@ def read_facts(path: str, body: bytes, content_type: str, reply: bytes) -> Facts
     return Facts(facts.model_name(model), stream, entering, leaving)
 
 
+def write_headers(new_id: IdMaker, seconds: float) -> Headers:
+    """The id that ``APIError.request_id`` shows, and how long the provider worked."""
+    return (
+        ("x-request-id", new_id("req_", 32, HEX)),
+        ("openai-processing-ms", str(round(seconds * 1000))),
+        ("openai-version", "2020-10-01"),
+    )
+
+
 def _error(problem: Problem) -> dict[str, Any]:
     kind = problem.kind
     if problem.status >= 500 and kind == "invalid_request_error":
@@ -130,4 +146,6 @@ OPENAI = Dialect(
     write_stream_error=write_stream_error,
     stream_failed=stream_failed,
     read_facts=read_facts,
+    operations=(CHAT, *RESPONSES, *COMPLETIONS, *EMBEDDINGS, *MODELS, *MODERATIONS),
+    write_headers=write_headers,
 )

@@ -12,8 +12,10 @@ from dataclasses import dataclass, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from llmproxy.settings.kinds import Kind
+from llmproxy.kinds import Kind
 
+_UNNAMED = ("record", "replay", "mock", "pace")
+"""Groups whose flags go without their name."""
 _LONGEST_NAME = 60
 """Characters of a wrong name for which a right one is looked up: looking takes its time."""
 
@@ -50,13 +52,16 @@ class Setting:
 
     @property
     def flag(self) -> str:
-        """Its flag: ``--pace``; groups other than record and replay stay, ``--match-ignore``.
+        """Its flag: ``--on-miss``; groups that are no commands stay, ``--match-ignore``.
 
-        The level of matching is what ``--match`` says.
+        The level of matching is what ``--match`` says; the pace of made-up replies, other than
+        that of a replay, is what ``--ttft`` and the like say.
         """
         if self.name == "match.level":
             return "--match"
-        name = self.name.removeprefix("record.").removeprefix("replay.")
+        group, _, name = self.name.rpartition(".")
+        if group not in _UNNAMED:
+            name = f"{group}-{name}" if group else name
         return "--" + name.replace(".", "-").replace("_", "-")
 
 
@@ -96,6 +101,8 @@ def names_beside(model: type, path: Iterable[str | int]) -> list[str]:
             hint = get_type_hints(hint).get(part)
         elif isinstance(part, int) and get_origin(hint) is tuple:
             hint = get_args(hint)[0]
+        elif isinstance(part, str) and get_origin(hint) is Mapping:
+            hint = get_args(hint)[1]
         else:
             return []
     return [each.name for each in fields(hint)] if is_dataclass(hint) else []
@@ -122,7 +129,7 @@ def _type_text(hint: Any) -> str:
     if origin is Mapping:
         return f"{{{_type_text(arguments[0])}: {_type_text(arguments[1])}, …}}"
     if is_dataclass(hint):
-        inner = get_type_hints(hint)
+        inner = get_type_hints(hint, include_extras=True)
         return "{" + ", ".join(f"{name}: {_type_text(inner[name])}" for name in inner) + "}"
     return {bool: "true | false", str: "text", NoneType: "null"}[hint]
 

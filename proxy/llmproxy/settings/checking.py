@@ -13,8 +13,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from llmproxy.kinds import Kind
 from llmproxy.settings.catalogue import names_beside, nearest
-from llmproxy.settings.kinds import Kind
 from llmproxy.units import quote
 
 if TYPE_CHECKING:

@@ -18,17 +18,13 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from llmproxy.errors import SettingsError
-from llmproxy.matching.canonical import MatchSettings
-from llmproxy.redaction import RedactSettings
-from llmproxy.setting import setting
-from llmproxy.settings.catalogue import Setting, list_settings
-from llmproxy.settings.checking import Checker, Finding, adapter
-from llmproxy.settings.kinds import (
+from llmproxy.kinds import (
     DURATION,
     FOLDER,
     HEADER_NAME,
     HOST,
     JSON_PATH,
+    MODEL_NAME,
     PACE,
     PARAMETER_NAME,
     PORT,
@@ -39,6 +35,12 @@ from llmproxy.settings.kinds import (
     UPSTREAM_URL,
     Kind,
 )
+from llmproxy.matching.canonical import MatchSettings
+from llmproxy.redaction import RedactSettings
+from llmproxy.rhythm import PaceSettings
+from llmproxy.setting import setting
+from llmproxy.settings.catalogue import Setting, list_settings
+from llmproxy.settings.checking import Checker, Finding, adapter
 from llmproxy.settings.sources import (
     FILE_NAME,
     Layer,
@@ -48,6 +50,8 @@ from llmproxy.settings.sources import (
     read_variables,
     write_place,
 )
+from llmproxy.speeds import ModelSettings
+from llmproxy.synthesis.mock import MockSettings
 from llmproxy.units import quote
 
 Duration = Annotated[float, DURATION]
@@ -102,14 +106,29 @@ class RecordSettings:
 class ReplaySettings:
     """The ``replay:`` group."""
 
-    on_miss: Literal["error", "forward", "synthesize"] = setting(
-        "error", "what answers a request that matches nothing"
+    on_miss: Literal["auto", "error", "forward", "synthesize"] = setting(
+        "auto", "what answers a request that matches nothing; auto: error where CI is set, else synthesize"
     )
     pace: Annotated[float, PACE] = setting(
         1.0, "when chunks leave: as recorded, at once (instant), or so many times as fast (2x)"
     )
     repeat: Literal["last", "cycle", "miss"] = setting(
         "last", "what follows when all recordings of a request are used up"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsSettings:
+    """The ``models:`` group."""
+
+    strict: bool = setting(
+        False, "whether a model that is not known is answered 404", reload=True
+    )
+    known_speeds: bool = setting(
+        False, "whether well-known models have a speed of their own, such as 5 tokens a second for gpt-4", reload=True
+    )
+    table: Mapping[Annotated[str, MODEL_NAME], ModelSettings] = setting(
+        {}, "models of your own, their speeds and what lists say of them", reload=True
     )
 
 
@@ -140,6 +159,9 @@ class Settings:
     )
     record: RecordSettings = field(default_factory=RecordSettings)
     replay: ReplaySettings = field(default_factory=ReplaySettings)
+    mock: MockSettings = field(default_factory=MockSettings)
+    pace: PaceSettings = field(default_factory=PaceSettings)
+    models: ModelsSettings = field(default_factory=ModelsSettings)
     upstream_timeouts: TimeoutSettings = field(default_factory=TimeoutSettings)
     shutdown_time: Duration = setting(10.0, "how long Ctrl-C waits for answers in flight")
     match: MatchSettings = field(default_factory=MatchSettings)

@@ -2,7 +2,8 @@
 
 A ``Kind`` stands inside ``Annotated[...]`` and says how such a value is read, written and
 described to an editor. pydantic asks it for its schemas and is loaded only then, so that
-``--help`` can read the settings without it. This module knows no setting by its name.
+``--help`` can read the settings without it. This module knows no setting by its name; it lies
+low so that groups of settings can be defined beside what they steer.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ _HEADER_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _PARAMETER_NAME = r"[^\s=&?]+"
 _UPSTREAM_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]*"
 _HOST_NAME = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?"
+RESPONSE_LENGTHS = ("auto", "short", "medium", "long", "very_long", "random")
 _SESSION_SEGMENT = "s"
 """``/s/NAME/`` names a session, so no upstream has this name; nor does ``/_llmproxy/``."""
 
@@ -96,6 +98,65 @@ def _read_port(value: object) -> int:
     return int(text)
 
 
+def _read_number(value: object) -> float:
+    """A finite number, 0 or more; text as variables and flags have it."""
+    text = str(value)
+    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,12})?", text):
+        raise ValueError(f"{quote(value)} is not a number; write one such as 20 or 2.5")
+    return float(text)
+
+
+def _read_positive(value: object) -> float:
+    number = _read_number(value)
+    if number == 0:
+        raise ValueError(f"{quote(value)} must be above 0")
+    return number
+
+
+def _read_fraction(value: object) -> float:
+    number = _read_number(value)
+    if number > 1:
+        raise ValueError(f"{quote(value)} is not between 0 and 1")
+    return number
+
+
+def _read_factor(value: object) -> float:
+    number = _read_number(value)
+    if number < 1:
+        raise ValueError(f"{quote(value)} is not a factor; write 1 or more")
+    return number
+
+
+def _read_count(value: object) -> int:
+    number = _read_number(value)
+    if number < 1 or not number.is_integer():
+        raise ValueError(f"{quote(value)} is not a whole number of 1 or more")
+    return int(number)
+
+
+def _read_seed(value: object) -> int | None:
+    """A whole number, or None where ``random`` is said."""
+    if value is None or value == "random":
+        return None
+    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,18}", str(value)):
+        raise ValueError(f"{quote(value)} is not a seed; write a whole number or random")
+    return int(str(value))
+
+
+def _read_response_length(value: object) -> str | int:
+    if isinstance(value, str) and value in RESPONSE_LENGTHS:
+        return value
+    try:
+        return _read_count(value)
+    except ValueError:
+        words = ", ".join(RESPONSE_LENGTHS)
+        raise ValueError(f"{quote(value)} is no length; write {words} or tokens") from None
+
+
+def _write_number(number: float) -> str:
+    return f"{number:g}"
+
+
 def _read_host(value: object) -> str:
     text = _text(value, "a host")
     if not re.fullmatch(_HOST_NAME, text):
@@ -138,6 +199,13 @@ def _read_upstream_url(value: object) -> str:
         raise ValueError("the URL holds a user name or password; leave it out")
     if "?" in text or "#" in text:
         raise ValueError("the URL holds a query or fragment; end it with its path")
+    return text
+
+
+def _read_model_name(value: object) -> str:
+    text = _text(value, "the name of a model")
+    if not re.fullmatch(r"[!-~]{1,200}", text):
+        raise ValueError(f"{quote(value)} is not the name of a model")
     return text
 
 
@@ -205,10 +273,36 @@ TIME_LIMIT = Kind("duration", _read_time_limit, format_duration, _TIME_LIMIT_SCH
 SIZE = Kind("size", _read_size, format_size, _SIZE_SCHEMA)
 PACE = Kind("pace", parse_pace, format_pace, _PACE_SCHEMA)
 PORT = Kind("port", _read_port, str, _PORT_SCHEMA)
+_NUMBER_SCHEMA: Mapping[str, object] = {"type": "number", "minimum": 0}
+_SEED_SCHEMA: Mapping[str, object] = {
+    "anyOf": [{"type": "integer", "minimum": 0}, {"const": "random"}]
+}
+NUMBER = Kind("number", _read_number, _write_number, _NUMBER_SCHEMA)
+POSITIVE = Kind("number", _read_positive, _write_number, {"type": "number", "exclusiveMinimum": 0})
+FRACTION = Kind("0 to 1", _read_fraction, _write_number, {**_NUMBER_SCHEMA, "maximum": 1})
+FACTOR = Kind("factor", _read_factor, _write_number, {"type": "number", "minimum": 1})
+COUNT = Kind("number", _read_count, str, {"type": "integer", "minimum": 1})
+SEED = Kind(
+    "number | random",
+    _read_seed,
+    lambda seed: "random" if seed is None else str(seed),
+    _SEED_SCHEMA,
+)
+RESPONSE_LENGTH = Kind(
+    "auto | short | medium | long | very_long | random | tokens",
+    _read_response_length,
+    schema={
+        "anyOf": [
+            {"enum": list(RESPONSE_LENGTHS)},
+            {"type": "integer", "minimum": 1},
+        ]
+    },
+)
 HOST = Kind("host", _read_host)
 FOLDER = Kind("folder", _read_folder, str, {"type": "string", "minLength": 1})
 UPSTREAM_NAME = Kind("name", _read_upstream_name, str, _NAME_SCHEMA)
 UPSTREAM_URL = Kind("URL", _read_upstream_url, str, _URL_SCHEMA)
+MODEL_NAME = Kind("model", _read_model_name, str, {"type": "string", "pattern": "^[!-~]+$"})
 HEADER_NAME = Kind("header", _read_header_name, str, _HEADER_SCHEMA)
 PARAMETER_NAME = Kind("parameter", _read_parameter_name, str, _PARAMETER_SCHEMA)
 JSON_PATH = Kind("JSON path", _read_json_path, str, {"type": "string", "pattern": r"^\$"})

@@ -1,0 +1,464 @@
+"""Makes a whole reply up: what is said, written by a dialect, with the moments of its rhythm.
+
+Strategy: a ``Making`` belongs to one request. Two seeds steer it: that of the prompt decides
+what is said, so a stream and a whole reply say the same, in every dialect; that of the request
+and its number decides ids and jitter, so equal requests get ids of their own and an equal run
+gets equal ones. What comes out is a ``Reply`` like any other.
+
+Knows no clock, no session and no thread: now, the load and a counter are handed in.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import random
+import re
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from http import HTTPStatus
+from itertools import chain, zip_longest
+from typing import Any
+
+from llmproxy import rhythm
+from llmproxy.answer import Choice, ToolCall
+from llmproxy.dialects.dialect import Dialect, header
+from llmproxy.dialects.operation import (
+    ALNUM,
+    Call,
+    Frame,
+    Means,
+    Plain,
+    Refused,
+    Text,
+    encode,
+    named_model,
+)
+from llmproxy.interaction import Chunk, Headers, Problem, Reply
+from llmproxy.models import Catalogue
+from llmproxy.prompt import Prompt
+from llmproxy.prompt_tokens import count_prompt
+from llmproxy.rhythm import PaceSettings
+from llmproxy.speeds import ModelSettings, resolve
+from llmproxy.synthesis.composing import (
+    Composer,
+    SchemaRefused,
+    answer_of,
+    schema_problem,
+)
+from llmproxy.synthesis.limiting import limit, part_tokens
+from llmproxy.synthesis.mock import MockSettings
+from llmproxy.synthesis.scripted import Failure, Script
+from llmproxy.synthesis.wishes import Wishes, read_wishes
+from llmproxy.timelines import Learnt, Timeline
+from llmproxy.tokens import EncodingName, Tokenizer, encoding_for, known_encoding
+
+DEEPEST = 200
+"""Levels of objects and arrays that a body may have inside each other."""
+
+LABELS: Headers = (("x-llmproxy-source", "synthesized"),)
+_JSON: Headers = (("content-type", "application/json"),)
+_STREAM: Headers = (("cache-control", "no-cache"), ("x-accel-buffering", "no"))
+_REASONS = {status.value: status.phrase for status in HTTPStatus}
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """What is said and how fast: all that settings say of made-up replies.
+
+    ``paces`` are those of models by name, ``learnt`` is the rhythm of a cassette.
+    """
+
+    mock: MockSettings = field(default_factory=MockSettings)
+    pace: PaceSettings = field(default_factory=PaceSettings)
+    catalogue: Catalogue = field(default_factory=Catalogue)
+    paces: Mapping[str, ModelSettings] = field(default_factory=dict)
+    learnt: Learnt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """What a reply is made at.
+
+    Attributes:
+        now: seconds since the epoch.
+        load: requests in flight.
+        count: how often a key came before in this session; counts it.
+        may_call: whether a tool may be called that the request does not force.
+    """
+
+    manner: Manner
+    dialect: Dialect
+    now: float
+    load: float
+    count: Callable[[Hashable], int]
+    may_call: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """What a reply says, before ids, time and a wire format; ``entering`` is the prompt's tokens."""
+
+    prompt: Prompt
+    script: Script | None
+    pace: PaceSettings
+    choices: tuple[Choice, ...]
+    entering: int
+    tokenizer: Tokenizer
+
+
+def read_body(body: bytes) -> Any:
+    """The JSON of a request; None where there is no body.
+
+    Raises:
+        Refused: it is none, or is nested too deeply.
+    """
+    if not body:
+        return None
+    try:
+        value = json.loads(body, parse_constant=_no_constant)
+    except RecursionError:
+        raise Refused(_unreadable(f"it is nested deeper than {DEEPEST} levels")) from None
+    except json.JSONDecodeError as error:
+        why = f"{error.msg} at line {error.lineno} column {error.colno}"
+        raise Refused(_unreadable(why)) from None
+    except ValueError as error:
+        raise Refused(_unreadable(f"{error}"[:200].partition("'")[0].strip(" :"))) from None
+    if body.count(b"[") + body.count(b"{") > DEEPEST and _deep(value):
+        raise Refused(_unreadable(f"it is nested deeper than {DEEPEST} levels"))
+    return value
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _unreadable(why: str) -> Problem:
+    return Problem(400, f"The JSON body of the request could not be parsed: {why}.")
+
+
+def _deep(value: object) -> bool:
+    level: list[object] = [value]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def encoding_of(body: object, model: str) -> EncodingName:
+    """The vocabulary of the request's ``tokenizer_model`` or ``encoding_name``, else the model's."""
+    asked = body if isinstance(body, dict) else {}
+    named, encoding = asked.get("tokenizer_model"), asked.get("encoding_name")
+    if isinstance(named, str):
+        if known := known_encoding(named):
+            return known
+        encoding = encoding or "cl100k_base"
+    names: tuple[EncodingName, ...] = ("o200k_base", "cl100k_base")
+    return next((name for name in names if name == encoding), encoding_for(model))
+
+
+class Making:
+    """The making of one reply; ``key`` is what equal requests share.
+
+    ``call`` may be replaced by a fuller one once the request has been read.
+    """
+
+    def __init__(self, occasion: Occasion, call: Call, key: bytes) -> None:
+        self._at = occasion
+        self.call = call
+        self._key = key
+        seed = occasion.manner.mock.seed
+        self._seed = random.SystemRandom().getrandbits(64) if seed is None else seed
+        self._number = occasion.count(key)
+        self._each = random.Random(self._seeded(b"each"))  # noqa: S311  # to be repeatable is the point
+
+    def refuse(self, problem: Problem, headers: Headers = ()) -> Reply:
+        """The provider's error."""
+        own = self._at.dialect.write_headers(self._new_id, 0.0)
+        problem = replace(problem, request_id=header(own, "request-id"))
+        status, lines, body = self._at.dialect.write_error(problem)
+        lines = (*own, *lines)
+        added = {name.lower() for name, _ in headers}
+        kept = tuple(line for line in lines if line[0].lower() not in added)
+        return _whole(status, (*kept, *headers), body, 0.0)
+
+    def plain(self, operation: Plain, tokenizer: Tokenizer | None) -> Reply:
+        """The answer of an operation that makes it at once.
+
+        Raises:
+            Refused: the provider would refuse.
+        """
+        made = operation.answer(self.call, self._means(tokenizer, self._at.manner.pace, 0.0))
+        own = self._at.dialect.write_headers(self._new_id, 0.0)
+        headers = (("content-type", made.content_type), *own)
+        body = made.body if isinstance(made.body, bytes) else encode(made.body)
+        return _whole(made.status, headers, body, 0.0)
+
+    def compose(self, prompt: Prompt, tokenizer: Tokenizer) -> Composed:
+        """What is said to a prompt; the same for equal requests where the seed is fixed.
+
+        Raises:
+            Refused: the provider would refuse.
+        """
+        manner = self._at.manner
+        self._check_model(prompt.model)
+        wishes = _reading(read_wishes, prompt.body)
+        pace = _reading(resolve, manner.pace, manner.paces.get(prompt.model), prompt.body)
+        choices = self._choices(prompt, wishes, tokenizer, pace)
+        entering = count_prompt(prompt, tokenizer.count)
+        return Composed(prompt, wishes.script, pace, choices, entering, tokenizer)
+
+    def text(self, operation: Text, composed: Composed) -> Reply:
+        """The answer to a prompt, whole or as a stream."""
+        prompt, script, pace = composed.prompt, composed.script, composed.pace
+        if script and (failure := self._due(script.error)):
+            return self.refuse(failure.problem, failure.headers)
+        broken = script and self._due(script.stream_error)
+        if broken and not prompt.stream:
+            return self.refuse(broken.problem, broken.headers)
+        tokenizer = composed.tokenizer
+        timeline = self._timeline(prompt.model, pace, composed.choices, tokenizer)
+        timing = _Timing(pace, composed.entering, self._at.load, timeline, self._pacer)
+        choices = timing.in_time(composed.choices, tokenizer)
+        answer = answer_of(choices, composed.entering, tokenizer.count, script)
+        pieces = [] if timing.instant else _pieces(answer.choices, tokenizer, pace)
+        means = self._means(tokenizer, pace, timing.whole(pieces))
+        if not prompt.stream:
+            body = encode(operation.write_body(prompt, answer, means))
+            headers = (*_JSON, *self._at.dialect.write_headers(self._new_id, means.took))
+            return _whole(200, headers, body, means.took)
+        frames = tuple(operation.write_stream(prompt, answer, means))
+        if broken and script:
+            frames = self._break(operation, frames, broken, script.after_chunks, means)
+        return self._stream(operation, frames, timing)
+
+    def _stream(self, operation: Text, frames: Sequence[Frame], timing: _Timing) -> Reply:
+        moments = timing.offsets([(frame.tokens, frame.characters) for frame in frames])
+        headers = (
+            ("content-type", operation.stream_type(self.call)),
+            *self._at.dialect.write_headers(self._new_id, moments.head_at),
+            *_STREAM,
+        )
+        return Reply(
+            source="synthesized",
+            status=200,
+            reason="OK",
+            headers=headers,
+            head_at=moments.head_at,
+            chunks=tuple(
+                Chunk(offset, frame.data, frame.tokens)
+                for frame, offset in zip(frames, moments.offsets, strict=True)
+                if frame.data
+            ),
+            ended_at=moments.ended_at,
+            labels=LABELS,
+        )
+
+    def _choices(
+        self, prompt: Prompt, wishes: Wishes, tokenizer: Tokenizer, pace: PaceSettings
+    ) -> tuple[Choice, ...]:
+        mock = self._at.manner.mock
+        composer = Composer(
+            prompt=prompt,
+            wishes=wishes,
+            settings=mock,
+            tokens=tokenizer,
+            rng=random.Random(_number(self._seed, _digest(prompt))),  # noqa: S311
+            tool_calls=mock.tool_calls if self._at.may_call else 0.0,
+            speed=pace.tokens_per_second,
+        )
+        try:
+            return composer.choices()
+        except SchemaRefused as error:
+            raise Refused(schema_problem(error)) from error
+
+    def _break(
+        self, operation: Text, frames: Sequence[Frame], failure: Failure, after: int, means: Means
+    ) -> tuple[Frame, ...]:
+        """The frames up to ``after`` ones with content, and the error."""
+        full = [n for n, frame in enumerate(frames) if frame.tokens or frame.characters]
+        end = full[after] if after < len(full) else (full[-1] + 1 if full else 1)
+        sent = tuple(frames[:end])
+        if operation.fail_stream is not None:
+            data = operation.fail_stream(failure.problem, sent, means)
+        else:
+            data = self._at.dialect.write_stream_error(failure.problem, self.call.path)
+        return (*sent, Frame(data))
+
+    def _due(self, failure: Failure | None) -> Failure | None:
+        """The failure, while equal requests have not had it as often as it says."""
+        if failure is None or failure.times is None:
+            return failure
+        return failure if self._number < failure.times else None
+
+    def _check_model(self, model: str) -> None:
+        manner = self._at.manner
+        if not manner.catalogue.exists(model) and model not in manner.paces:
+            message = f"Model '{model[:200]}' does not exist"
+            raise Refused(Problem(404, message, code="model_not_found", param="model"))
+
+    def _timeline(
+        self, model: str, pace: PaceSettings, choices: Iterable[Choice], tokenizer: Tokenizer
+    ) -> Timeline | None:
+        learnt = self._at.manner.learnt
+        if learnt is None or pace.like is None:
+            return None
+        parts = (part for choice in choices for part in choice.parts)
+        tokens = sum(part_tokens(part, tokenizer.count) for part in parts)
+        return learnt.pick(model, self._pacer(), tokens)
+
+    def _pacer(self) -> random.Random:
+        """A new generator of the same seed: what is worked out twice comes out the same."""
+        return random.Random(self._seeded(b"pace"))  # noqa: S311
+
+    def _seeded(self, what: bytes) -> int:
+        return _number(self._seed, self._key, self._number, what)
+
+    def _new_id(self, prefix: str, length: int, alphabet: str = ALNUM, /) -> str:
+        return prefix + self._each.randbytes(length).translate(_letters(alphabet)).decode()
+
+    def _means(self, tokenizer: Tokenizer | None, pace: PaceSettings, took: float) -> Means:
+        unit, size = pace.chunk_unit, pace.chunk_size
+        return Means(
+            call=self.call,
+            created=self._at.now,
+            new_id=self._new_id,
+            cut=(lambda text: tokenizer.cut(text, unit, size)) if tokenizer else _no_tokens,
+            count=tokenizer.count if tokenizer else _no_tokens,
+            count_prompt=(lambda prompt: count_prompt(prompt, tokenizer.count))
+            if tokenizer
+            else _no_tokens,
+            models=self._at.manner.catalogue,
+            usage_in_final_chunk=self._at.manner.mock.stream_usage == "final_chunk",
+            took=took,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Timing:
+    """The rhythm of one reply; each question gets a generator of the same seed."""
+
+    pace: PaceSettings
+    entering: int
+    load: float
+    timeline: Timeline | None
+    pacer: Callable[[], random.Random]
+
+    @property
+    def instant(self) -> bool:
+        return self.timeline is None and self.pace.instant
+
+    def offsets(self, frames: Sequence[rhythm.Carried]) -> rhythm.Moments:
+        return rhythm.offsets(
+            self.pace, frames, self.entering, self.load, self.pacer(), self.timeline
+        )
+
+    def whole(self, pieces: Sequence[rhythm.Carried]) -> float:
+        return 0.0 if self.instant else self.offsets(pieces).ended_at
+
+    def in_time(self, choices: tuple[Choice, ...], tokenizer: Tokenizer) -> tuple[Choice, ...]:
+        """The choices, cut where their time is up."""
+        if self.pace.max_stream_time is None or self.instant:
+            return choices
+        pieces = _pieces(choices, tokenizer, self.pace)
+        fit = rhythm.fitting(
+            self.pace, pieces, self.entering, self.load, self.pacer(), self.timeline
+        )
+        if fit >= len(pieces):
+            return choices
+        most = sum(tokens for tokens, _ in pieces[:fit]) // len(choices)
+        ending = self.pace.truncation_message
+        return tuple(
+            limit(choice, most, tokenizer.count, tokenizer.head, ending) for choice in choices
+        )
+
+
+def _pieces(
+    choices: Iterable[Choice], tokenizer: Tokenizer, pace: PaceSettings
+) -> list[rhythm.Carried]:
+    """What the stream of these choices will be cut into; they take turns."""
+    streams = [list(_choice_pieces(choice, tokenizer, pace)) for choice in choices]
+    turns = chain.from_iterable(zip_longest(*streams))
+    return streams[0] if len(streams) == 1 else [piece for piece in turns if piece is not None]
+
+
+def _choice_pieces(
+    choice: Choice, tokenizer: Tokenizer, pace: PaceSettings
+) -> Iterable[rhythm.Carried]:
+    for part in choice.parts:
+        text = part.arguments if isinstance(part, ToolCall) else part.text
+        if isinstance(part, ToolCall):
+            yield tokenizer.count(part.name), len(part.name)
+        for piece in tokenizer.cut(text, pace.chunk_unit, pace.chunk_size):
+            yield piece.tokens, len(piece.text)
+
+
+def _whole(status: int, headers: Headers, body: bytes, at: float) -> Reply:
+    return Reply(
+        source="synthesized",
+        status=status,
+        reason=_REASONS.get(status, ""),
+        headers=(*headers, ("content-length", str(len(body)))),
+        head_at=at,
+        chunks=(Chunk(at, body),),
+        ended_at=at,
+        labels=LABELS,
+    )
+
+
+def _reading(read: Callable[..., Any], *arguments: Any) -> Any:
+    """What a reader of the request's own wishes says; its error is the provider's 400."""
+    try:
+        return read(*arguments)
+    except ValueError as error:
+        said = str(error)
+        raise Refused(Problem(400, said, param=re.split("[: ]", said, maxsplit=1)[0])) from error
+
+
+def _digest(prompt: Prompt) -> bytes:
+    """What decides what is said: the same for a stream, for a whole reply, in every dialect."""
+    told = (
+        prompt.model,
+        [
+            (m.role, m.text, m.name, [(c.name, c.arguments) for c in m.calls])
+            for m in prompt.messages
+        ],
+        [tool.name for tool in prompt.tools],
+        prompt.format,
+    )
+    return blake2b(repr(told).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _number(*parts: object) -> int:
+    """A seed made of parts; the same parts, the same seed, in every process."""
+    return int.from_bytes(blake2b(repr(parts).encode(), digest_size=8).digest())
+
+
+@functools.cache
+def _letters(alphabet: str) -> bytes:
+    """What each byte stands for where ids are made of ``alphabet``."""
+    return bytes(ord(alphabet[byte % len(alphabet)]) for byte in range(256))
+
+
+def key_of(method: str, target: str, body: bytes) -> bytes:
+    """What equal requests share."""
+    digest = blake2b(f"{method} {target}\n".encode("utf-8", "surrogatepass"), digest_size=16)
+    digest.update(body)
+    return digest.digest()
+
+
+def model_of(operation: Plain, call: Call) -> str:
+    """The model whose vocabulary counts."""
+    return operation.model_of(call) or named_model(call)
+
+
+def _no_tokens(*_arguments: Any) -> Any:
+    raise AssertionError("the operation does not say that it counts")
