@@ -46,7 +46,7 @@ def test_a_command_of_the_readme_runs(command: str) -> None:
 
 
 def test_the_readme_opens_with_the_two_commands_and_the_main_job() -> None:
-    opening = "\n".join(README.splitlines()[:30])
+    opening = "\n".join(README.splitlines()[:36])
     for words in ("make demo", "make test", "llmproxy record", "llmproxy replay", "**A miss**"):
         assert words in opening
     assert CONSOLE[:2] == ["make demo", "make test"]

@@ -36,7 +36,7 @@ from llmproxy.settings import Settings
 from llmproxy.speeds import KNOWN_SPEEDS
 from llmproxy.synthesis.making import Manner
 from llmproxy.synthesizer import Synthesizer
-from llmproxy.timelines import learn
+from llmproxy.timelines import Learnt, learn
 from llmproxy.tokens import packaged
 from llmproxy.upstreams import KNOWN, Upstream, parse_upstream, parse_upstreams
 from llmproxy.wheel import Wheel
@@ -348,10 +348,19 @@ def manner_of(settings: Settings) -> Manner:
     paces = {**(KNOWN_SPEEDS if models.known_speeds else {}), **models.table}
     learnt = None
     if settings.pace.like is not None:
-        with contextlib.closing(Cassette(Path(settings.pace.like))) as cassette:
-            learnt = learn(cassette.interactions(), settings.pace.like)
+        learnt = _learn(settings.pace.like)
     catalogue = Catalogue(own + known, models.strict)
     return Manner(settings.mock, settings.pace, catalogue, paces, learnt)
+
+
+def _learn(like: str) -> Learnt:
+    try:
+        with contextlib.closing(Cassette(Path(like))) as cassette:
+            return learn(cassette.interactions(), like)
+    except CassetteError as error:
+        raise SettingsError(
+            f"pace.like (--like): {error.message}", error.hint or "name a cassette that is there"
+        ) from error
 
 
 def next_free(folder: Path) -> Path:
