@@ -178,7 +178,10 @@ async def test_what_no_provider_serves_is_unknown() -> None:
         unknown = await ask(service.url, "/v1/telepathy", b"{}", JSON)
         assert (unknown.status, json.loads(unknown.body)["error"]["code"]) == (404, "unknown_url")
         files = await ask(service.url, "/v1/files", b"{}", JSON)
-        assert files.status == 404
+        assert (files.status, json.loads(files.body)["error"]["code"]) == (404, "unknown_url")
+        assert files.header("x-request-id")
+        batches = await ask(service.url, "/v1/messages/batches", b"{}", JSON)
+        assert json.loads(batches.body)["error"]["type"] == "not_found_error"
         wrong = await ask(service.url, CHAT, b"", method="GET")
         assert wrong.status == 405
         assert "use POST" in json.loads(wrong.body)["error"]["message"]
@@ -286,7 +289,7 @@ async def test_an_error_in_mid_stream_ends_it_after_the_chunks_asked_for() -> No
         reader = EventReader()
         *sent, failed = [json.loads(event.data) for event in reader.feed(answer.body)]
         assert "".join(r["choices"][0]["delta"].get("content") or "" for r in sent) == "one two"
-        assert failed["error"]["type"] == "overloaded_error"
+        assert failed["error"]["code"] == "overloaded"
         whole = await chat(service, mock_response=broken)
         assert whole.status == 529
 

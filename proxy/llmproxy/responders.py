@@ -23,6 +23,7 @@ from llmproxy.interaction import (
     Reply,
 )
 from llmproxy.misses import Misses
+from llmproxy.synthesis.problems import unknown_url
 from llmproxy.upstreams import Upstream
 
 Responder = Callable[[Asked], Awaitable[Reply | None]]
@@ -65,9 +66,7 @@ class Refusal:
 
 async def unknown(asked: Asked) -> Reply:
     """Answers what no provider serves: 404."""
-    request = asked.request
-    what = f"Invalid URL ({request.method} {request.path[:300]})"
-    return error_reply(Problem(404, what, code="unknown_url"), asked.dialect)
+    return error_reply(unknown_url(asked.request.method, asked.request.path), asked.dialect)
 
 
 def error_reply(

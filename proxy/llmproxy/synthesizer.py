@@ -31,6 +31,7 @@ from llmproxy.synthesis.making import (
     model_of,
     read_body,
 )
+from llmproxy.synthesis.problems import unknown_url
 from llmproxy.tokens import Tokenizer, Vocabularies
 
 P = ParamSpec("P")
@@ -88,8 +89,10 @@ class Synthesizer:
         making = self._making(dialect, request, key)
         try:
             found = find(dialect.operations, request.method, request.path)
-            if found is None:
+            if found is None and self._misses is not None:
                 return None
+            if found is None:
+                raise Refused(unknown_url(request.method, request.path))
             reply = await self._made(making, request, key, *found)
         except Refused as error:
             reply = making.refuse(error.problem)

@@ -60,7 +60,7 @@ def _keywords(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         "maximum": NUMBERS,
         "exclusiveMinimum": NUMBERS,
         "exclusiveMaximum": NUMBERS,
-        "multipleOf": st.sampled_from([1, 2, 3, 7, 0.5, 0.01, 0.1, 2.5]),
+        "multipleOf": st.sampled_from([1, 2, 3, 7, 0.5, 0.01, 0.1, 2.5, 1e-300, 1e305]),
         "minLength": SIZES,
         "maxLength": st.integers(0, 30),
         "minItems": SIZES,

@@ -51,18 +51,19 @@ def all_made(schema: Any) -> list[Any]:
 # --- any schema ---
 
 
-@settings(max_examples=250)
+@settings(max_examples=150)
 @given(any_schemas(), st.integers(0, 3))
 def test_a_made_value_validates_or_it_is_impossible(schema: Any, seed: int) -> None:
     try:
         value = made(schema, seed)
-    except Impossible:
+    except Impossible as impossible:
+        assert impossible.__cause__ is None, "a slip of ours"  # noqa: PT017
         return
     assert is_valid(value, schema)
     json.dumps(value, allow_nan=False).encode()
 
 
-@settings(max_examples=300, derandomize=True)  # about 1 in 10,000 of these is given up
+@settings(max_examples=150, derandomize=True)  # about 1 in 10,000 of these is given up
 @given(satisfiable())
 def test_a_satisfiable_schema_gets_a_value(schema: Any) -> None:
     assert is_valid(made(schema), schema)
@@ -160,6 +161,8 @@ KEYWORDS: dict[str, Any] = {
     "int64": {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
     "narrow number": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1e-7},
     "large number": {"type": "number", "minimum": 1e300},
+    "large steps": {"type": "number", "multipleOf": 1e305, "minimum": 1},
+    "large steps of integers": {"type": "integer", "multipleOf": 1e305, "minimum": 1},
     "multipleOf": {"type": "integer", "multipleOf": 7, "minimum": 50, "maximum": 60},
     "multipleOf of decimals": {"type": "number", "multipleOf": 0.01, "minimum": 0, "maximum": 1},
     "multipleOf of both": {"allOf": [{"multipleOf": 4}, {"multipleOf": 6}], "type": "integer"},
@@ -412,7 +415,7 @@ REGEXES = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(REGEXES, st.text(alphabet="ab1 -\n", max_size=8))
 def test_our_matching_agrees_with_re(pattern: str, text: str) -> None:
     assert Patterns(Budget()).found(pattern, text) == bool(re.search(pattern, text))
@@ -681,6 +684,7 @@ HOSTILE: dict[str, Any] = {
     "an empty enum": {"enum": []},
     "an unknown type": {"type": "dict"},
     "a contradiction": {"allOf": [{"type": "string"}, {"type": "integer"}]},
+    "branches that overlap everywhere": {"maximum": 1e-9, "oneOf": [{"minimum": -144.0}, {"type": "number"}, {}]},
     "bounds that cross": {"type": "integer", "minimum": 3, "maximum": 2},
     "false": False,
 }  # fmt: skip

@@ -61,7 +61,7 @@ def test_an_error_has_what_its_status_wants_unless_it_says_more() -> None:
 def test_an_error_may_be_a_status_alone() -> None:
     script = read_script({"stream_error": 529, "after_chunks": 3})
     assert script.stream_error is not None
-    assert (script.stream_error.problem.kind, script.after_chunks) == ("overloaded_error", 3)
+    assert (script.stream_error.problem.code, script.after_chunks) == ("overloaded", 3)
 
 
 @pytest.mark.parametrize(

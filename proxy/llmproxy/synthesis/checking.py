@@ -7,6 +7,7 @@ means, with formats asserted; the tests hold the two against each other.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sized
 from fractions import Fraction
 from typing import Any
@@ -53,9 +54,12 @@ def is_multiple(value: float, step: float) -> bool:
     if isinstance(step, int):
         return value % step == 0
     try:
-        return (value / step).is_integer()
+        quotient = value / step
     except OverflowError:
+        quotient = math.inf
+    if math.isinf(quotient):
         return (Fraction(value) / Fraction(step)).denominator == 1
+    return quotient.is_integer()
 
 
 class Checker:

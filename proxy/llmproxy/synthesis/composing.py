@@ -89,7 +89,8 @@ class Composer:
         if not calls:
             yield Text(self._said())
             return
-        if self.rng.random() < self.settings.text_before_calls:
+        forced = self.prompt.choice.mode == "required"  # then no provider says anything before
+        if self.rng.random() < self.settings.text_before_calls and not forced:
             yield Text(prose.before_tool(self.rng, calls[0].name))
         yield from calls
 

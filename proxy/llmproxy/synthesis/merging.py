@@ -166,12 +166,17 @@ def _join_types(first: str | list[str], second: str | list[str]) -> str | list[s
     return types[0] if len(types) == 1 else types
 
 
+_LARGEST = 10**308
+
+
 def _join_steps(first: float, second: float) -> float:
     """The least common multiple, exact in decimals."""
     one, two = Fraction(str(first)), Fraction(str(second))
     step = Fraction(
         math.lcm(one.numerator, two.numerator), math.gcd(one.denominator, two.denominator)
     )
+    if step > _LARGEST:
+        raise Dead(f"no number but 0 is a multiple of {first} and {second}")
     return step.numerator if step.denominator == 1 else float(step)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 from llmproxy.synthesis import formats, plausible
@@ -20,6 +21,8 @@ from llmproxy.synthesis.pattern_texts import Patterns
 _PATTERN_ATTEMPTS = 24
 _FORMAT_ATTEMPTS = 3
 _SPREAD = 100
+_WIDEST = 6
+_EXACT = 2**52
 _LARGEST = 1.7e308
 
 
@@ -37,7 +40,7 @@ def make_text(
         raise Dead(f"no text has at least {low} and at most {min(high, MAX_TEXT)} characters")
     required = _said("pattern", flat)
     kinds = _said("format", flat)
-    if not required and not kinds:
+    if not (required or kinds):
         budget.spend_text(low)
         return _fitted(_worded(name, rng, variety), low, high, rng)
     for text in _proposals(flat, name, rng, patterns, budget, variety):
@@ -109,11 +112,14 @@ def make_integer(flat: Flat, name: str, rng: random.Random, variety: int) -> int
     if last == flat.get("exclusiveMaximum"):
         last -= 1
     step = flat.get("multipleOf", 1)
-    whole = step if isinstance(step, int) else float(step).as_integer_ratio()[0]
-    if not isinstance(step, int) and is_multiple(round(step * 10**6), step):
-        whole = round(step * 10**6) // math.gcd(round(step * 10**6), 10**6)
+    whole = _whole(step)
     first, last = _preferred(first, last, name, variety, whole)
     return _stepped(int(first), int(last), whole, step, rng)
+
+
+def _whole(step: float) -> int:
+    """The least integer that is a multiple of ``step``, read as a decimal."""
+    return step if isinstance(step, int) else Fraction(str(step)).numerator
 
 
 def _stepped(first: int, last: int, whole: int, step: float, rng: random.Random) -> int:
@@ -145,7 +151,7 @@ def _preferred(
     if low > high:
         raise Dead(f"no number is from {_short(low)} to {_short(high)}")
     usual = plausible.amount_for(name)
-    spread = _SPREAD ** max(variety, 1)
+    spread = _SPREAD ** max(1, min(variety, _WIDEST))
     for first, last in (usual, (0, spread)):
         start, end = max(low, first), min(high, last)
         if start + step <= end and (variety < 2 or last == spread):
@@ -197,23 +203,21 @@ def _numbers(flat: Flat, start: float, end: float, rng: random.Random) -> Iterat
 def _multiples(flat: Flat, start: float, end: float, rng: random.Random) -> Iterator[float]:
     step: Any = flat["multipleOf"]
     low, high = _bounds(flat)
-    for first, last in (
-        (start, end),
-        (start if low is None else low, end if high is None else high),
-    ):
-        if max(abs(first), abs(last)) / step > 2**52:
+    ranges = ((start, end), (start if low is None else low, end if high is None else high))
+    for first, last in ranges:
+        if max(abs(first), abs(last)) / step > _EXACT:
             continue
         least, most = math.ceil(first / step), math.floor(last / step)
-        for index in range(24 if most >= least else 0):
-            count = (
-                rng.randint(least, most)
-                if index < 20
-                else (least, most, least + 1, most - 1)[index % 4]
-            )
-            yield count * step if isinstance(step, int) else _rounded(count * step)
-    yield 0
+        if least <= most:
+            counts = [rng.randint(least, most) for _ in range(20)]
+            for count in (*counts, least, most, least + 1, most - 1):
+                yield _times(count, step)
+    edges = [round(edge / step) for edge in (low, high) if edge and abs(edge) / step < _EXACT]
+    for count in edges or [0]:
+        yield from (_times(count + near, step) for near in (0, 1, -1))
 
 
-def _rounded(value: float) -> float:
-    """Without the tail that a product of doubles leaves: 0.30000000000000004 is 0.3."""
-    return round(value, 12) if abs(value) > 1e-6 else value
+def _times(count: int, step: float) -> float:
+    """A multiple, without the tail that a product of doubles leaves: 0.30000000000000004."""
+    value = count * step
+    return round(value, 12) if isinstance(value, float) and 1e-6 < abs(value) < _EXACT else value

@@ -133,6 +133,8 @@ class _Maker:
             raise Impossible(f"${dead.place[:200]}: {dead}") from None
         except Impossible as impossible:
             raise Impossible(f"${''.join(self._place)[:200]}: {impossible}") from None
+        except (ArithmeticError, RecursionError) as error:  # no schema may end in anything else
+            raise Impossible(f"$: {type(error).__name__}: {error}") from error
 
     # --- any schema ---
 
@@ -310,12 +312,12 @@ class _Maker:
 
     def _typed(self, kind: str, flat: Flat, hint: str, depth: int) -> Any:
         match kind:
+            case "string":
+                return make_text(flat, hint, self._rng, self._patterns, self._budget, self._variety)
             case "object":
                 return self._object(flat, depth)
             case "array":
                 return self._array(flat, hint, depth)
-            case "string":
-                return make_text(flat, hint, self._rng, self._patterns, self._budget, self._variety)
             case "integer":
                 return self._integer(flat, hint)
             case "number":
