@@ -26,6 +26,7 @@ LAYERS = (
         "redacted",
         "redaction",
         "rhythm",
+        "schemas",
         "speeds",
         "sse",
         "synthesis",

@@ -18,11 +18,11 @@ from typing import Any, Protocol
 from llmproxy.answer import Answer, Choice, Finish, Part, Reasoning, Refusal, Text, ToolCall, Usage
 from llmproxy.interaction import Problem
 from llmproxy.prompt import Prompt, Tool
+from llmproxy.schemas.values import Impossible, make
 from llmproxy.synthesis import text as prose
 from llmproxy.synthesis.limiting import limit, part_tokens, stop_at
 from llmproxy.synthesis.mock import MockSettings
 from llmproxy.synthesis.scripted import Script
-from llmproxy.synthesis.values import Impossible, make
 from llmproxy.synthesis.wishes import Wishes
 
 

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from llmproxy.synthesis.bounds import Budget, Dead, Impossible
+from llmproxy.schemas.bounds import Budget, Dead, Impossible
 
 Schema = dict[str, Any] | bool
 """A schema after ``normalise``."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import random
 
-from llmproxy.synthesis.bounds import MAX_TEXT, Budget, Dead
-from llmproxy.synthesis.patterns import (
+from llmproxy.schemas.bounds import MAX_TEXT, Budget, Dead
+from llmproxy.schemas.patterns import (
     PRINTABLE,
     Anchor,
     Chars,

@@ -14,9 +14,9 @@ import random
 import re
 from collections.abc import Callable
 
-from llmproxy.synthesis.bounds import Budget, Dead
-from llmproxy.synthesis.patterns import read_pattern
-from llmproxy.synthesis.plausible import PEOPLE, TOPICS
+from llmproxy.schemas.bounds import Budget, Dead
+from llmproxy.schemas.patterns import read_pattern
+from llmproxy.schemas.plausible import PEOPLE, TOPICS
 
 Writer = Callable[[random.Random, int], str]
 """A text of a format; the number is how long it should be at least, where that can be chosen."""

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
 
-from llmproxy.synthesis.bounds import Dead
-from llmproxy.synthesis.checking import identity
-from llmproxy.synthesis.schemas import TYPES, Schema
+from llmproxy.schemas.bounds import Dead
+from llmproxy.schemas.checking import identity
+from llmproxy.schemas.normalising import TYPES, Schema
 
 Flat = dict[str, Any]
 """A schema object without ``$ref``, ``anyOf``, ``oneOf``, ``if`` and ``dependentSchemas``."""

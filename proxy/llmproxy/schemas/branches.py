@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from llmproxy.synthesis.bounds import Dead
-from llmproxy.synthesis.checking import Checker
-from llmproxy.synthesis.merging import IN_PLACE, Flat, merge, negations
-from llmproxy.synthesis.schemas import Schema
+from llmproxy.schemas.bounds import Dead
+from llmproxy.schemas.checking import Checker
+from llmproxy.schemas.merging import IN_PLACE, Flat, merge, negations
+from llmproxy.schemas.normalising import Schema
 
 _MAX_NESTING = 60
 _MOST_EXCLUDED = 12

@@ -17,13 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft4Validator, Draft7Validator
 
-from llmproxy.synthesis.bounds import Budget, Dead
-from llmproxy.synthesis.checking import Checker
-from llmproxy.synthesis.formats import has_format, is_known, write_format
-from llmproxy.synthesis.pattern_texts import Patterns
-from llmproxy.synthesis.references import References
-from llmproxy.synthesis.values import Impossible, make, normalise
-from synthesis.schema_strategies import (
+from llmproxy.schemas.bounds import Budget, Dead
+from llmproxy.schemas.checking import Checker
+from llmproxy.schemas.formats import has_format, is_known, write_format
+from llmproxy.schemas.pattern_texts import Patterns
+from llmproxy.schemas.references import References
+from llmproxy.schemas.values import Impossible, make, normalise
+from schemas.schema_strategies import (
     CHECKED_FORMATS,
     FORMATS,
     SUBSCHEMAS_CLOSED,

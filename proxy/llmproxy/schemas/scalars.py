@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
-from llmproxy.synthesis import formats, plausible
-from llmproxy.synthesis.bounds import MAX_TEXT, Budget, Dead
-from llmproxy.synthesis.checking import is_multiple
-from llmproxy.synthesis.merging import Flat
-from llmproxy.synthesis.pattern_texts import Patterns
+from llmproxy.schemas import formats, plausible
+from llmproxy.schemas.bounds import MAX_TEXT, Budget, Dead
+from llmproxy.schemas.checking import is_multiple
+from llmproxy.schemas.merging import Flat
+from llmproxy.schemas.pattern_texts import Patterns
 
 _PATTERN_ATTEMPTS = 24
 _FORMAT_ATTEMPTS = 3

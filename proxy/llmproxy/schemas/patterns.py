@@ -15,7 +15,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
-from llmproxy.synthesis.bounds import Dead
+from llmproxy.schemas.bounds import Dead
 
 _MAX_LENGTH = 4_000
 _MAX_NESTING = 40

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sized
 from fractions import Fraction
 from typing import Any
 
-from llmproxy.synthesis.bounds import Budget, Dead
-from llmproxy.synthesis.formats import has_format
-from llmproxy.synthesis.pattern_texts import Patterns
-from llmproxy.synthesis.references import References
-from llmproxy.synthesis.schemas import Schema
+from llmproxy.schemas.bounds import Budget, Dead
+from llmproxy.schemas.formats import has_format
+from llmproxy.schemas.normalising import Schema
+from llmproxy.schemas.pattern_texts import Patterns
+from llmproxy.schemas.references import References
 
 _MAX_NESTING = 100
 _TYPES: dict[type, tuple[str, ...]] = {

@@ -13,11 +13,11 @@ import random
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from llmproxy.synthesis import plausible
-from llmproxy.synthesis.bounds import MAX_DEPTH, MAX_ITEMS, Budget, Dead, Impossible
-from llmproxy.synthesis.branches import Choices, Flattener
-from llmproxy.synthesis.checking import Checker, identity
-from llmproxy.synthesis.containers import (
+from llmproxy.schemas import plausible
+from llmproxy.schemas.bounds import MAX_DEPTH, MAX_ITEMS, Budget, Dead, Impossible
+from llmproxy.schemas.branches import Choices, Flattener
+from llmproxy.schemas.checking import Checker, identity
+from llmproxy.schemas.containers import (
     ALL,
     NEEDED,
     SOME,
@@ -27,17 +27,17 @@ from llmproxy.synthesis.containers import (
     property_schema,
     usual_others,
 )
-from llmproxy.synthesis.merging import IN_PLACE, Flat, both
-from llmproxy.synthesis.pattern_texts import Patterns
-from llmproxy.synthesis.references import References
-from llmproxy.synthesis.scalars import make_integer, make_number, make_text
-from llmproxy.synthesis.schemas import (
+from llmproxy.schemas.merging import IN_PLACE, Flat, both
+from llmproxy.schemas.normalising import (
     TYPES,
     Schema,
     copy_value,
     is_text,
     normalise,
 )
+from llmproxy.schemas.pattern_texts import Patterns
+from llmproxy.schemas.references import References
+from llmproxy.schemas.scalars import make_integer, make_number, make_text
 
 __all__ = ["Impossible", "make", "normalise"]
 

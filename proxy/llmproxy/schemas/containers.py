@@ -10,10 +10,10 @@ import random
 from collections.abc import Iterable
 from typing import Any
 
-from llmproxy.synthesis.bounds import MAX_ITEMS, Dead
-from llmproxy.synthesis.merging import Flat, both
-from llmproxy.synthesis.pattern_texts import Patterns
-from llmproxy.synthesis.schemas import Schema
+from llmproxy.schemas.bounds import MAX_ITEMS, Dead
+from llmproxy.schemas.merging import Flat, both
+from llmproxy.schemas.normalising import Schema
+from llmproxy.schemas.pattern_texts import Patterns
 
 ALL, SOME, NEEDED = range(3)
 """Which optional properties are filled: every one, about half of them, none."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from llmproxy.synthesis.bounds import Dead
-from llmproxy.synthesis.schemas import MAX_NODES, Schema, normalise
+from llmproxy.schemas.bounds import Dead
+from llmproxy.schemas.normalising import MAX_NODES, Schema, normalise
 
 
 class References:
