@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,12 @@ def body(**members: Any) -> bytes:
 
 async def chat(service: Service, *headers: str, **members: Any) -> Answer:
     return await ask(service.url, CHAT, body(**members), JSON, *headers)
+
+
+async def until(reached: Callable[[], bool]) -> None:
+    """Give the loop its turns until something is so; the test's timeout bounds it."""
+    while not reached():  # noqa: ASYNC110  # there is no event to wait for
+        await asyncio.sleep(0.001)
 
 
 def said(answer: Answer) -> str:
@@ -140,6 +147,23 @@ async def test_an_error_is_told_as_often_as_it_says_in_each_session() -> None:
             answers = [await chat(service, header, mock_response=error) for _ in range(3)]
             assert [answer.status for answer in answers] == [503, 503, 200]
             assert answers[0].header("retry-after-ms") == "5"
+
+
+async def test_a_request_that_goes_on_from_what_was_stored_is_read_anew_each_time() -> None:
+    """An equal request after the stored response was deleted is refused, not remembered."""
+    async with mocking() as service:
+        first = await ask(service.url, "/v1/responses", b'{"input": "Hi"}', JSON)
+        id = json.loads(first.body)["id"]
+        asked = json.dumps({"input": "And?", "previous_response_id": id}).encode()
+        answers = [await ask(service.url, "/v1/responses", asked, JSON) for _ in range(2)]
+        assert [answer.status for answer in answers] == [200, 200]
+        await ask(service.url, f"/v1/responses/{id}", b"", method="DELETE")
+        gone = await ask(service.url, "/v1/responses", asked, JSON)
+        assert (gone.status, json.loads(gone.body)["error"]["code"]) == (
+            400, "previous_response_not_found",
+        )  # fmt: skip
+        other = await ask(service.url, "/s/other/v1/responses", asked, JSON)
+        assert other.status == 400
 
 
 # Refused
@@ -276,8 +300,7 @@ async def test_a_client_that_leaves_in_mid_stream_stops_the_stream() -> None:
         async with Client(service.url) as client:
             client.send(CHAT, body(stream=True, response_length="very_long"), JSON)
             await client.reader.readuntil(b"data:")
-        while service.journal.in_flight:
-            await asyncio.sleep(0.01)
+        await until(lambda: not service.journal.in_flight)
         assert service.journal.sources["synthesized"] == 1
 
 
@@ -300,8 +323,7 @@ async def test_a_large_request_does_not_hold_up_streams() -> None:
         large = asyncio.create_task(
             chat(service, messages=[{"role": "user", "content": "word " * 400_000}])
         )
-        while not service.journal.in_flight:
-            await asyncio.sleep(0)
+        await until(lambda: service.journal.in_flight > 0)
         answers = [await chat(service) for _ in range(3)]
         assert {answer.status for answer in answers} == {200}
         assert (await large).status == 200

@@ -75,10 +75,10 @@ class Journal:
 def _line(entry: Entry) -> str:
     now = monotonic()
     first = entry.first_byte if entry.first_byte is not None else now
+    found = " ".join(filter(None, (entry.source, entry.match, entry.interaction)))
     line = (
-        f"{entry.status} {entry.method} {entry.path} · {entry.source} {entry.match}"
-        f" {entry.interaction} · {(first - entry.began) * 1e3:.0f}"
-        f"/{(now - entry.began) * 1e3:.0f} ms"
+        f"{entry.status} {entry.method} {entry.path} · {found}"
+        f" · {(first - entry.began) * 1e3:.0f}/{(now - entry.began) * 1e3:.0f} ms"
     )
     if entry.repeated:
         line += " · repeated"

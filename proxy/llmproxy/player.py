@@ -25,6 +25,9 @@ MOST_BUFFERED = 2**20
 SLOW_CLIENT = 0.02
 """Seconds until the next look at a client that does not read."""
 
+MOST_AT_ONCE = 256
+"""Chunks written before others have their turn."""
+
 
 async def play(
     reply: Reply, web_request: web.BaseRequest, received_at: float, entry: Entry, wheel: Wheel
@@ -71,42 +74,51 @@ def _wire(reply: Reply, web_request: web.BaseRequest, bodiless: bool) -> Wire:
 async def _play_kept(
     reply: Reply, chunks: tuple[Chunk, ...], wire: Wire, received_at: float, wheel: Wheel
 ) -> None:
-    """All but the last chunk by the wheel; the last one with the end, where they came together."""
+    """The chunks by the wheel; where the end comes with the last chunk, it is written with it."""
     ended_at = reply.ended_at if reply.ended_at is not None else reply.head_at
     first = chunks[0].offset if chunks else ended_at
+    closes = bool(chunks) and reply.end == "eof" and ended_at - chunks[-1].offset <= SLACK
     if first - reply.head_at > SLACK:
         wire.send_head()
-    last = b""
-    if chunks and reply.end == "eof" and ended_at - chunks[-1].offset <= SLACK:
-        ended_at, last = chunks[-1].offset, chunks[-1].data
-        chunks = chunks[:-1]
     if chunks:
-        await wheel.until(received_at + chunks[0].offset)
-        wire.send_head()
-        await _Stream(chunks, wire, received_at, wheel).played
-    await wheel.until(received_at + ended_at)
+        await wheel.until(received_at + first)
+        if closes and len(chunks) == 1:
+            await wire.write_eof(chunks[0].data)
+            return
+        await _Stream(chunks, wire, received_at, wheel, closes=closes).played
+    if not closes:
+        await wheel.until(received_at + ended_at)
     if reply.end == "reset":
         wire.send_head()
         wire.abort()
     else:
-        await wire.write_eof(last)
+        await wire.write_eof()
 
 
 class _Stream:
     """The chunks of one reply on the wheel; ``played`` is done when all are written.
 
-    Raises (in ``played``):
+    ``closes``: the body ends with the last chunk. Raises (in ``played``):
         ConnectionResetError: the client has left.
     """
 
+    __slots__ = ("_chunks", "_closes", "_next", "_received_at", "_wheel", "_wire", "played")
+
     def __init__(
-        self, chunks: Sequence[Chunk], wire: Wire, received_at: float, wheel: Wheel
+        self,
+        chunks: Sequence[Chunk],
+        wire: Wire,
+        received_at: float,
+        wheel: Wheel,
+        *,
+        closes: bool,
     ) -> None:
-        self._due = [received_at + chunk.offset for chunk in chunks]
-        self._frames = [wire.frame(chunk.data) for chunk in chunks]
+        self._chunks = chunks
+        self._received_at = received_at
         self._next = 0
         self._wire = wire
         self._wheel = wheel
+        self._closes = closes
         self.played: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._step()
 
@@ -121,16 +133,20 @@ class _Stream:
         if self._wire.buffered > MOST_BUFFERED:
             self._wheel.call_at(now + SLOW_CLIENT, self._step)
             return
-        start, due = self._next, self._due
-        while self._next < len(due) and due[self._next] <= now + SLACK:
-            self._next += 1
-            if self._next % 256 == 0:
-                break
-        self._wire.write_frames(self._frames[start : self._next])
-        if self._next < len(due):
-            self._wheel.call_at(due[self._next], self._step)
-        else:
+        chunks, at = self._chunks, self._next
+        most = min(len(chunks), at + MOST_AT_ONCE)
+        due = now + SLACK - self._received_at
+        data = []
+        while at < most and chunks[at].offset <= due:
+            data.append(chunks[at].data)
+            at += 1
+        self._next = at
+        ended = at == len(chunks)
+        self._wire.write_chunks(data, closes=self._closes and ended)
+        if ended:
             self.played.set_result(None)
+        else:
+            self._wheel.call_at(self._received_at + chunks[at].offset, self._step)
 
 
 async def _play_live(reply: Reply, chunks: AsyncIterable[Chunk], wire: Wire, entry: Entry) -> None:

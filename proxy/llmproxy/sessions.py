@@ -83,9 +83,9 @@ class Sessions:
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._stored = _Store()
 
-    def stored(self, name: str) -> MutableMapping[str, bytes]:
+    def stored(self, name: str) -> Stored:
         """What the session of that name stored, by id."""
-        return _Stored(self._stored, name)
+        return Stored(self._stored, name)
 
     def __getitem__(self, name: str) -> Session:
         session = self._sessions.get(name)
@@ -138,14 +138,16 @@ class _Store:
             return [key for key in self.items if session in (None, key[0])]
 
 
-class _Stored(MutableMapping[str, bytes]):
-    """One session's part of the store."""
+class Stored(MutableMapping[str, bytes]):
+    """What one session stored; ``looked`` says that something was looked for."""
 
     def __init__(self, store: _Store, session: str) -> None:
         self._store = store
         self._session = session
+        self.looked = False
 
     def __getitem__(self, id: str) -> bytes:
+        self.looked = True
         return self._store.items[self._session, id]
 
     def __setitem__(self, id: str, value: bytes) -> None:
@@ -156,6 +158,7 @@ class _Stored(MutableMapping[str, bytes]):
             raise KeyError(id)
 
     def __iter__(self) -> Iterator[str]:
+        self.looked = True
         return iter([id for _, id in self._store.keys_of(self._session)])
 
     def __len__(self) -> int:

@@ -20,7 +20,7 @@ from llmproxy.dialects.dialect import Dialect
 from llmproxy.dialects.operation import Call, Operation, Plain, Refused, Text, find
 from llmproxy.interaction import Headers, Problem, Reply, Request
 from llmproxy.misses import Misses
-from llmproxy.sessions import Sessions
+from llmproxy.sessions import Sessions, Stored
 from llmproxy.synthesis.making import (
     Composed,
     Making,
@@ -112,11 +112,12 @@ class Synthesizer:
     ) -> Reply:
         remembered = (operation.name, key, request.headers)
         large = len(request.body) > ASIDE_ABOVE
+        stored = self._sessions.stored(request.session)
         if isinstance(operation, Text) and (known := self._composed.get(remembered)):
-            making.call = self._call(request, variables, known.prompt.body)
+            making.call = self._call(request, variables, stored, known.prompt.body)
             return making.text(operation, known)
         body = await self._run(large, lambda: read_body(self._plain(request)))
-        call = making.call = self._call(request, variables, body)
+        call = making.call = self._call(request, variables, stored, body)
         if isinstance(operation, Plain):
             tokenizer = None
             if operation.counts:
@@ -125,13 +126,16 @@ class Synthesizer:
         prompt = await self._run(large, operation.read_prompt, call)
         tokenizer = await self._tokenizer(body, prompt.model)
         composed = await self._run(large, making.compose, prompt, tokenizer)
-        if operation.by_itself and len(request.body) < REMEMBERED_BELOW and self._repeats:
+        # a prompt that goes on from what was stored is another one when that has changed
+        if self._repeats and not stored.looked and len(request.body) < REMEMBERED_BELOW:
             if len(self._composed) >= REMEMBERED:
                 self._composed.clear()
             self._composed[remembered] = composed
         return await self._run(large, making.text, operation, composed)
 
-    def _call(self, request: Request, variables: Mapping[str, str], body: Any) -> Call:
+    def _call(
+        self, request: Request, variables: Mapping[str, str], stored: Stored, body: Any
+    ) -> Call:
         return Call(
             method=request.method,
             path=request.path,
@@ -141,7 +145,7 @@ class Synthesizer:
             body=body,
             lenient=self._manner.mock.validation == "lenient",
             trusting=self._misses is not None,
-            stored=self._sessions.stored(request.session),
+            stored=stored,
         )
 
     def _making(self, dialect: Dialect, request: Request, key: bytes) -> Making:

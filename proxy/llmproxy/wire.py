@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import cast
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_writer import StreamWriter
 
 from llmproxy.interaction import Headers
 
@@ -63,7 +65,7 @@ class Wire(web.StreamResponse):
     def __init__(self, head: bytes, *, status: int, chunked: bool, keep_alive: bool) -> None:
         super().__init__(status=status)
         self._keep_alive = keep_alive
-        self._frame = chunked
+        self._chunked_body = chunked
         framing = b"Transfer-Encoding: chunked\r\n" if chunked else b""
         closing = b"" if keep_alive else b"Connection: close\r\n"
         self._head = head + framing + closing + b"\r\n"
@@ -71,7 +73,7 @@ class Wire(web.StreamResponse):
     async def _start(self, request: web.BaseRequest) -> AbstractStreamWriter:
         self._req = request
         writer = self._payload_writer = request._payload_writer  # noqa: SLF001  # see the head of this file
-        if self._frame:
+        if self._chunked_body:
             writer.enable_chunking()
         writer._headers_buf = self._head  # type: ignore[attr-defined]  # noqa: SLF001
         writer._headers_written = False  # type: ignore[attr-defined]  # noqa: SLF001
@@ -94,15 +96,30 @@ class Wire(web.StreamResponse):
         transport = None if self._req is None else self._req.transport
         return 0 if transport is None else transport.get_write_buffer_size()
 
-    def frame(self, data: bytes) -> bytes:
-        """``data`` as it stands on the wire; nothing for nothing, which would end the body."""
-        return b"%x\r\n%b\r\n" % (len(data), data) if self._frame and data else data
+    def write_chunks(self, chunks: Sequence[bytes], *, closes: bool = False) -> None:
+        """Write in one go: the head where it is not out yet, chunks, and the body's end.
 
-    def write_frames(self, frames: Sequence[bytes]) -> None:
-        """Write frames at once; call ``send_head`` before, and look at ``gone`` and ``buffered``."""
-        transport = None if self._req is None else self._req.transport
-        if transport is not None and frames:
-            transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+        Look at ``gone`` before. ``closes``: the body ends here; ``write_eof`` then adds nothing.
+        """
+        writer = cast("StreamWriter", self._payload_writer)
+        data = [] if writer._headers_written else [self._head]  # noqa: SLF001
+        writer._headers_written = True  # noqa: SLF001
+        if self._chunked_body:
+            # a chunk of nothing would end the body
+            data += [b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks if chunk]
+            if closes:
+                data.append(b"0\r\n\r\n")
+                writer.chunked = False
+        else:
+            data += chunks
+        if data:
+            writer._write(data[0] if len(data) == 1 else b"".join(data))  # noqa: SLF001
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """End the body, after ``data``; returns when a slow client has taken most of it."""
+        if self._payload_writer is not None:
+            await self._payload_writer.drain()
+        await super().write_eof(data)
 
     def abort(self) -> None:
         """Break the connection as the recorded one broke: what was written leaves first."""

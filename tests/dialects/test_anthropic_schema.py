@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from llmproxy.dialects.anthropic_schema import followed
-from llmproxy.synthesis.values import make
+from llmproxy.schemas.values import make
 
 
 class Inner(BaseModel):

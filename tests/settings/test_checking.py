@@ -56,8 +56,10 @@ FILE_MISTAKES = [
     ),
     (
         "mock: {response_length: huge}",
-        'proxy.yml:1:25: mock.response_length: "huge" is no length; '
-        "write auto, short, medium, long, very_long, random or tokens",
+        (
+            'proxy.yml:1:25: mock.response_length: "huge" is no length; '
+            "write auto, short, medium, long, very_long, random or tokens"
+        ),
     ),
     ("pace: {chunk_size: 0}", "proxy.yml:1:20: pace.chunk_size: 0 is not a whole number of 1 or more"),
     ("pace: {degradation: 0.5}", "proxy.yml:1:21: pace.degradation: 0.5 is not a factor; write 1 or more"),

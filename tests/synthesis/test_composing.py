@@ -19,6 +19,7 @@ from llmproxy.synthesis.wishes import Wishes
 from means import tokenizer
 
 ASKED = Prompt("gpt-4o", (Message("system", "Be brief."), Message("user", "What is it?")))
+NONE = Wishes()
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 TOOLS = (Tool("one", schema=CITY), Tool("two", schema=CITY), Tool("three", schema=CITY))
 
@@ -26,7 +27,7 @@ TOOLS = (Tool("one", schema=CITY), Tool("two", schema=CITY), Tool("three", schem
 def compose(
     prompt: Prompt = ASKED,
     seed: int = 0,
-    wishes: Wishes = Wishes(),
+    wishes: Wishes = NONE,
     speed: float | None = None,
     tool_calls: float = 1.0,
     **settings: Any,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -99,10 +100,8 @@ def test_a_mistake_is_named(value: Any, said: str) -> None:
 
 @given(ANY_JSON | st.dictionaries(MEMBERS, ANY_JSON, max_size=3))
 def test_nothing_but_a_script_or_its_error_comes_out(value: Any) -> None:
-    try:
+    with contextlib.suppress(ScriptError):
         assert isinstance(read_script(value), Script)
-    except ScriptError as error:
-        assert str(error)
 
 
 # Wishes

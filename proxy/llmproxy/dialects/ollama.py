@@ -22,7 +22,7 @@ from llmproxy.dialects.ollama_generate import (
     read_model,
     thinks,
 )
-from llmproxy.dialects.operation import Call, Means, Plain, PlainReply, Refused
+from llmproxy.dialects.operation import Call, Means, Plain, PlainReply, Refused, encode
 from llmproxy.dialects.reading import Fields
 from llmproxy.interaction import Headers, Problem
 from llmproxy.models import Model
@@ -179,6 +179,19 @@ def _parameters(model: Model) -> int:
     return int(float(found[1]) * {"M": 1e6, "B": 1e9}[found[2]]) if found else 0
 
 
+def pull_model(call: Call, _means: Means) -> PlainReply:
+    """``/api/pull``: any model is there at once, as programs that pull before they ask expect."""
+    fields = Fields.of_body(call.body, WORDING)
+    read_model(call, fields)
+    done = {"status": "success"}
+    if not fields.flag("stream", default=True):
+        return PlainReply(done)
+    lines = ({"status": "pulling manifest"}, done)
+    return PlainReply(
+        b"".join(encode(line) + b"\n" for line in lines), content_type="application/x-ndjson"
+    )
+
+
 def tell_version(_call: Call, _means: Means) -> PlainReply:
     """``/api/version``."""
     return PlainReply({"version": _VERSION})
@@ -202,6 +215,7 @@ OLLAMA = Dialect(
         Plain("ollama_tags", "GET", _at("tags"), list_models),
         Plain("ollama_ps", "GET", _at("ps"), list_loaded),
         Plain("ollama_show", "POST", _at("show"), show_model),
+        Plain("ollama_pull", "POST", _at("pull"), pull_model),
         Plain("ollama_version", "GET", _at("version"), tell_version),
     ),
 )

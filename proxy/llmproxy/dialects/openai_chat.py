@@ -243,6 +243,11 @@ class _Template:
             self.head, index, delta, logprobs, finish, self.tail,
         )  # fmt: skip
 
+    def around(self, index: int, name: str) -> tuple[bytes, bytes]:
+        """What stands before and after the one member of a delta."""
+        before, _, after = self.fill(index, b'{"%b":\0}' % name.encode()).partition(b"\0")
+        return before, after
+
 
 def _choice_frames(
     prompt: Prompt,
@@ -286,15 +291,17 @@ def silence(text: str, means: Means) -> Iterator[Frame]:
 def _text_frames(
     prompt: Prompt, name: str, text: str, index: int, means: Means, template: _Template
 ) -> Iterator[Frame]:
-    counted = name == "content" and prompt.body.get("logprobs") is True
-    for piece in means.cut(text):
-        delta = b'{"%b":%b}' % (name.encode(), encode(piece.text))
-        logprobs = b"null"
-        if counted:
+    if name == "content" and prompt.body.get("logprobs") is True:
+        for piece in means.cut(text):
             row = logprob(piece.text, _top_logprobs(prompt))
             logprobs = encode({"content": [row], "refusal": None})
-        data = template.fill(index, delta, logprobs=logprobs)
-        yield Frame(data, piece.tokens, len(piece.text))
+            delta = b'{"%b":%b}' % (name.encode(), encode(piece.text))
+            data = template.fill(index, delta, logprobs=logprobs)
+            yield Frame(data, piece.tokens, len(piece.text))
+        return
+    before, after = template.around(index, name)
+    for piece in means.cut(text):
+        yield Frame(before + encode(piece.text) + after, piece.tokens, len(piece.text))
 
 
 def _call_frames(

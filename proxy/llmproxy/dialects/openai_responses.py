@@ -261,7 +261,6 @@ CREATE = Text(
     name="openai_responses",
     path=re.compile(r"(?:/deployments/(?P<deployment>[^/]+))?(?:^|/)responses/?$"),
     read_prompt=read_prompt,
-    by_itself=False,
     write_body=write_body,
     write_stream=write_stream,
     stream_type=event_stream,

@@ -127,7 +127,6 @@ class Text:
         write_body: the JSON value of a whole reply.
         write_stream: the frames of a streamed one, in order.
         stream_type: the content type of the stream.
-        by_itself: whether the prompt follows from the request alone, not from what was stored.
         fail_stream: frames that end a running stream with an error, given the frames that
             were sent; None: the dialect's ``write_stream_error``.
     """
@@ -139,7 +138,6 @@ class Text:
     write_stream: Callable[[Prompt, Answer, Means], Iterable[Frame]]
     stream_type: Callable[[Call], str]
     method: Literal["POST"] = "POST"
-    by_itself: bool = True
     fail_stream: Callable[[Problem, tuple[Frame, ...], Means], bytes] | None = None
 
 

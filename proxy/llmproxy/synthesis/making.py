@@ -117,7 +117,7 @@ def read_body(body: bytes) -> Any:
     if not body:
         return None
     try:
-        value = json.loads(body, parse_constant=_no_constant)
+        value = _DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
     except RecursionError:
         raise Refused(_unreadable(f"it is nested deeper than {DEEPEST} levels")) from None
     except json.JSONDecodeError as error:
@@ -132,6 +132,9 @@ def read_body(body: bytes) -> Any:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def _unreadable(why: str) -> Problem:
@@ -254,9 +257,11 @@ class Making:
             headers=headers,
             head_at=moments.head_at,
             chunks=tuple(
-                Chunk(offset, frame.data, frame.tokens)
-                for frame, offset in zip(frames, moments.offsets, strict=True)
-                if frame.data
+                [
+                    Chunk(offset, frame.data, frame.tokens)
+                    for frame, offset in zip(frames, moments.offsets, strict=True)
+                    if frame.data
+                ]
             ),
             ended_at=moments.ended_at,
             labels=LABELS,
@@ -385,20 +390,22 @@ def _pieces(
     choices: Iterable[Choice], tokenizer: Tokenizer, pace: PaceSettings
 ) -> list[rhythm.Carried]:
     """What the stream of these choices will be cut into; they take turns."""
-    streams = [list(_choice_pieces(choice, tokenizer, pace)) for choice in choices]
+    streams = [_choice_pieces(choice, tokenizer, pace) for choice in choices]
     turns = chain.from_iterable(zip_longest(*streams))
     return streams[0] if len(streams) == 1 else [piece for piece in turns if piece is not None]
 
 
 def _choice_pieces(
     choice: Choice, tokenizer: Tokenizer, pace: PaceSettings
-) -> Iterable[rhythm.Carried]:
+) -> list[rhythm.Carried]:
+    pieces: list[rhythm.Carried] = []
     for part in choice.parts:
-        text = part.arguments if isinstance(part, ToolCall) else part.text
         if isinstance(part, ToolCall):
-            yield tokenizer.count(part.name), len(part.name)
-        for piece in tokenizer.cut(text, pace.chunk_unit, pace.chunk_size):
-            yield piece.tokens, len(piece.text)
+            pieces.append((tokenizer.count(part.name), len(part.name)))
+        text = part.arguments if isinstance(part, ToolCall) else part.text
+        cut = tokenizer.cut(text, pace.chunk_unit, pace.chunk_size)
+        pieces += [(piece.tokens, len(piece.text)) for piece in cut]
+    return pieces
 
 
 def _whole(status: int, headers: Headers, body: bytes, at: float) -> Reply:
