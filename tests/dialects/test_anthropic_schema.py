@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-from llmproxy.dialects.anthropic_schema import followed
+from llmproxy.dialects.anthropic.schema import followed
 from llmproxy.schemas.values import make
 
 

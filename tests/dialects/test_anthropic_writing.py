@@ -25,7 +25,7 @@ from dialects.examples.anthropic.written_anthropic import (
 from llmproxy.answer import Answer, Choice, Reasoning, Refusal, Text, ToolCall, Usage
 from llmproxy.dialects import operation
 from llmproxy.dialects.anthropic import ANTHROPIC
-from llmproxy.dialects.anthropic_models import display_name
+from llmproxy.dialects.anthropic.models import display_name
 from llmproxy.dialects.operation import Refused
 from llmproxy.interaction import Problem
 from llmproxy.models import Catalogue, Model

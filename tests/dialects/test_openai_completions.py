@@ -10,7 +10,7 @@ from openai.types import Completion
 
 from dialects.clients import sse_objects, typed
 from llmproxy.answer import Answer, Choice, Reasoning, Text, Usage
-from llmproxy.dialects.openai_completions import COMPLETIONS, read_prompt, write_body, write_stream
+from llmproxy.dialects.openai.completions import COMPLETIONS, read_prompt, write_body, write_stream
 from llmproxy.dialects.operation import Call, Frame, encode, find
 from llmproxy.prompt import Prompt
 from means import NOW, make_call, make_means

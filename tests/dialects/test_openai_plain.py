@@ -15,9 +15,9 @@ from openai.types import CreateEmbeddingResponse, ModerationCreateResponse
 from openai.types import Model as OpenAIModel
 
 from dialects.clients import typed
-from llmproxy.dialects.openai_embeddings import EMBEDDINGS
-from llmproxy.dialects.openai_models import MODELS
-from llmproxy.dialects.openai_moderations import MODERATIONS, PHRASES
+from llmproxy.dialects.openai.embeddings import EMBEDDINGS
+from llmproxy.dialects.openai.models import MODELS
+from llmproxy.dialects.openai.moderations import MODERATIONS, PHRASES
 from llmproxy.dialects.operation import Plain, PlainReply, Refused, encode
 from llmproxy.models import KNOWN, Catalogue, Model
 from means import call_of, make_means, tokenizer

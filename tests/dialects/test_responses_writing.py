@@ -35,8 +35,8 @@ from dialects.examples.openai.written_responses import (
 )
 from dialects.written import RefusedRequest
 from llmproxy.answer import Answer, Choice, Finish, Part, Reasoning, Refusal, Text, ToolCall, Usage
-from llmproxy.dialects.openai_responses import RESPONSES, read_prompt, write_body
-from llmproxy.dialects.openai_responses_stream import fail_stream, write_stream
+from llmproxy.dialects.openai.responses import RESPONSES, read_prompt, write_body
+from llmproxy.dialects.openai.responses_stream import fail_stream, write_stream
 from llmproxy.dialects.operation import Call, Frame, Means, Plain, Refused, encode, find
 from llmproxy.interaction import Problem
 from llmproxy.prompt import Format, Message, Prompt, Tool, ToolChoice

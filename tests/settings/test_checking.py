@@ -61,8 +61,14 @@ FILE_MISTAKES = [
             "write auto, short, medium, long, very_long, random or tokens"
         ),
     ),
-    ("pace: {chunk_size: 0}", "proxy.yml:1:20: pace.chunk_size: 0 is not a whole number of 1 or more"),
-    ("pace: {degradation: 0.5}", "proxy.yml:1:21: pace.degradation: 0.5 is not a factor; write 1 or more"),
+    (
+        "pace: {chunk_size: 0}",
+        "proxy.yml:1:20: pace.chunk_size: 0 is not a whole number of 1 or more",
+    ),
+    (
+        "pace: {degradation: 0.5}",
+        "proxy.yml:1:21: pace.degradation: 0.5 is not a factor; write 1 or more",
+    ),
     (
         "pace: {tokens_per_second: fast}",
         'proxy.yml:1:27: pace.tokens_per_second: "fast" is not a number; write one such as 20 or 2.5',

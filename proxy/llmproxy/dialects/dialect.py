@@ -7,7 +7,7 @@ on what a stranger sent. What it can answer by itself is in its ``operations``, 
 is in ``operation.py``.
 
 A new dialect is one file with its value, one line in ``dialects/__init__.py`` and one
-entry among the tests' examples; ``tests/dialects/test_contract.py`` then runs over it.
+folder among the tests' examples; the contract tests then run over it.
 """
 
 from __future__ import annotations

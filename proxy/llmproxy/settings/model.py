@@ -107,7 +107,8 @@ class ReplaySettings:
     """The ``replay:`` group."""
 
     on_miss: Literal["auto", "error", "forward", "synthesize"] = setting(
-        "auto", "what answers a request that matches nothing; auto: error where CI is set, else synthesize"
+        "auto",
+        "what answers a request that matches nothing; auto: error where CI is set, else synthesize",
     )
     pace: Annotated[float, PACE] = setting(
         1.0, "when chunks leave: as recorded, at once (instant), or so many times as fast (2x)"
@@ -121,11 +122,11 @@ class ReplaySettings:
 class ModelsSettings:
     """The ``models:`` group."""
 
-    strict: bool = setting(
-        False, "whether a model that is not known is answered 404", reload=True
-    )
+    strict: bool = setting(False, "whether a model that is not known is answered 404", reload=True)
     known_speeds: bool = setting(
-        False, "whether well-known models have a speed of their own, such as 5 tokens a second for gpt-4", reload=True
+        False,
+        "whether well-known models have a speed of their own, such as 5 tokens a second for gpt-4",
+        reload=True,
     )
     table: Mapping[Annotated[str, MODEL_NAME], ModelSettings] = setting(
         {}, "models of your own, their speeds and what lists say of them", reload=True

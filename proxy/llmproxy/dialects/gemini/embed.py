@@ -7,7 +7,7 @@ are from ``google-genai`` 3.4 and Google's API reference.
 
 from __future__ import annotations
 
-from llmproxy.dialects import gemini_words as words
+from llmproxy.dialects.gemini import words
 from llmproxy.dialects.operation import Call, Means, Plain, PlainReply
 from llmproxy.dialects.reading import Fields
 from llmproxy.synthesis.vectors import unit_vector
@@ -82,7 +82,14 @@ def _read_part(part: Fields) -> str:
 
 
 OPERATIONS = (
-    Plain("gemini_embed", "POST", words.verb("embedContent"), embed, slow=True, model_of=words.model_of),
+    Plain(
+        "gemini_embed",
+        "POST",
+        words.verb("embedContent"),
+        embed,
+        slow=True,
+        model_of=words.model_of,
+    ),
     Plain(
         "gemini_batch_embed",
         "POST",

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from llmproxy.answer import ToolCall
-from llmproxy.dialects import openai_words as words
+from llmproxy.dialects.openai import words
 from llmproxy.dialects.operation import Refused
 from llmproxy.dialects.reading import Fields
 from llmproxy.interaction import Problem

@@ -20,8 +20,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from llmproxy.answer import Answer, Choice, Reasoning, Text, ToolCall, Usage
-from llmproxy.dialects import failures, gemini_errors, gemini_prompt, gemini_words
-from llmproxy.dialects.gemini_prompt import read_prompt
+from llmproxy.dialects import failures
+from llmproxy.dialects.gemini import errors, request, words
+from llmproxy.dialects.gemini.request import read_prompt
 from llmproxy.dialects.operation import Call, Frame, Means, Plain, PlainReply, encode
 from llmproxy.dialects.operation import Text as TextOperation
 from llmproxy.interaction import Problem
@@ -70,7 +71,7 @@ def _part(prompt: Prompt, part: Any, means: Means) -> dict[str, Any] | None:
     if not part.text:
         return None
     if isinstance(part, Reasoning):
-        shown = gemini_prompt.shows_thoughts(prompt)
+        shown = request.shows_thoughts(prompt)
         return {"text": part.text, "thought": True} if shown else None
     return {"text": part.text}
 
@@ -123,7 +124,7 @@ def _identity(prompt: Prompt, means: Means) -> dict[str, Any]:
 
 def _bare_enum(prompt: Prompt, answer: Answer, means: Means) -> Answer:
     """For ``text/x.enum`` the answer without its quotes, which cost no tokens then."""
-    if not gemini_prompt.wants_enum(prompt):
+    if not request.wants_enum(prompt):
         return answer
     choices = [
         replace(choice, parts=tuple(_unquoted(part) for part in choice.parts))
@@ -162,7 +163,7 @@ def write_stream(prompt: Prompt, answer: Answer, means: Means) -> Iterator[Frame
 
 
 def _parts(prompt: Prompt, choice: Choice, means: Means) -> Iterator[_Part]:
-    shown = gemini_prompt.shows_thoughts(prompt)
+    shown = request.shows_thoughts(prompt)
     for part in choice.parts:
         if isinstance(part, ToolCall):
             body = _function_call(prompt, part, means)
@@ -282,7 +283,7 @@ def _stream_type(call: Call) -> str:
 
 def fail_stream(problem: Problem, frames: tuple[Frame, ...], means: Means) -> bytes:
     """The error as an event, or as the last element of the array."""
-    error = gemini_errors.envelope(problem)
+    error = errors.envelope(problem)
     if _is_event_stream(means.call):
         return b"data: %b\r\n\r\n" % failures.encode(error)
     begun = any(frame.data for frame in frames)
@@ -291,18 +292,18 @@ def fail_stream(problem: Problem, frames: tuple[Frame, ...], means: Means) -> by
 
 def count_tokens(call: Call, means: Means) -> PlainReply:
     """The tokens of ``contents``, or of a whole ``generateContentRequest``."""
-    fields = gemini_words.body_fields(call, gemini_words.wording("CountTokensRequest"))
+    fields = words.body_fields(call, words.wording("CountTokensRequest"))
     inner = fields.group("generateContentRequest")
     if inner and fields.get("contents") is not None:
         fields.refuse("generateContentRequest", "must not be set together with contents")
-    tokens = means.count_prompt(gemini_prompt.read(call, inner or fields))
+    tokens = means.count_prompt(request.read(call, inner or fields))
     return PlainReply({"totalTokens": tokens, "promptTokensDetails": _details(tokens)})
 
 
 def _text_operation(name: str, verb: str) -> TextOperation:
     return TextOperation(
         name=name,
-        path=gemini_words.verb(verb),
+        path=words.verb(verb),
         read_prompt=read_prompt,
         write_body=write_body,
         write_stream=write_stream,
@@ -316,8 +317,8 @@ STREAM = _text_operation("gemini_stream", "streamGenerateContent")
 COUNT_TOKENS = Plain(
     name="gemini_count_tokens",
     method="POST",
-    path=gemini_words.verb("countTokens"),
+    path=words.verb("countTokens"),
     answer=count_tokens,
     counts=True,
-    model_of=gemini_words.model_of,
+    model_of=words.model_of,
 )

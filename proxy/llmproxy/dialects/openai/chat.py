@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llmproxy.answer import Answer, Choice, Reasoning, Refusal, Text, ToolCall
-from llmproxy.dialects import openai_words as words
+from llmproxy.dialects.openai import words
 from llmproxy.dialects.operation import Call, Frame, Means, encode, event_stream
 from llmproxy.dialects.operation import Text as TextOperation
 from llmproxy.dialects.reading import Fields

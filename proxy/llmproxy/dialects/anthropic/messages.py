@@ -15,9 +15,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from llmproxy.answer import Answer, Choice, Reasoning, ToolCall, Usage
-from llmproxy.dialects import anthropic_threads as threads
-from llmproxy.dialects import anthropic_words as words
-from llmproxy.dialects.anthropic_content import read_messages
+from llmproxy.dialects.anthropic import threads, words
+from llmproxy.dialects.anthropic.content import read_messages
 from llmproxy.dialects.failures import parse_object
 from llmproxy.dialects.operation import (
     Call,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llmproxy.answer import Answer, Choice, Finish, Part, Reasoning, Refusal, Text, ToolCall, Usage
-from llmproxy.dialects.openai_items import ID_LENGTH
+from llmproxy.dialects.openai.items import ID_LENGTH
 from llmproxy.dialects.operation import ALNUM, HEX, Means
 from llmproxy.interaction import Problem
 from llmproxy.prompt import Prompt

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from llmproxy.answer import ToolCall
-from llmproxy.dialects.anthropic_words import needed, refuse
+from llmproxy.dialects.anthropic.words import needed, refuse
 from llmproxy.dialects.operation import Call, encode
 from llmproxy.dialects.reading import Fields
 from llmproxy.prompt import Message

@@ -15,12 +15,12 @@ from typing import Any
 from llmproxy import sse
 from llmproxy.dialects import facts, failures
 from llmproxy.dialects.dialect import Dialect, ErrorReply, Facts
-from llmproxy.dialects.openai_chat import CHAT
-from llmproxy.dialects.openai_completions import COMPLETIONS
-from llmproxy.dialects.openai_embeddings import EMBEDDINGS
-from llmproxy.dialects.openai_models import MODELS
-from llmproxy.dialects.openai_moderations import MODERATIONS
-from llmproxy.dialects.openai_responses import RESPONSES
+from llmproxy.dialects.openai.chat import CHAT
+from llmproxy.dialects.openai.completions import COMPLETIONS
+from llmproxy.dialects.openai.embeddings import EMBEDDINGS
+from llmproxy.dialects.openai.models import MODELS
+from llmproxy.dialects.openai.moderations import MODERATIONS
+from llmproxy.dialects.openai.responses import RESPONSES
 from llmproxy.dialects.operation import HEX, IdMaker
 from llmproxy.interaction import Headers, Problem
 

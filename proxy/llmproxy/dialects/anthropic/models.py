@@ -10,7 +10,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from llmproxy.dialects.anthropic_words import refuse
+from llmproxy.dialects.anthropic.words import refuse
 from llmproxy.dialects.operation import Call, Means, Plain, PlainReply, Refused
 from llmproxy.interaction import Problem
 from llmproxy.models import Model

@@ -16,15 +16,9 @@ from itertools import islice
 from typing import Any
 
 from llmproxy import sse
-from llmproxy.dialects import (
-    facts,
-    failures,
-    gemini_embed,
-    gemini_errors,
-    gemini_generate,
-    gemini_models,
-)
+from llmproxy.dialects import facts, failures
 from llmproxy.dialects.dialect import Dialect, ErrorReply, Facts, header
+from llmproxy.dialects.gemini import embed, errors, generate, models
 from llmproxy.dialects.operation import IdMaker
 from llmproxy.interaction import Headers, Problem
 
@@ -54,12 +48,12 @@ def claims(method: str, path: str, headers: Headers, query: str) -> bool:
 
 def write_error(problem: Problem) -> ErrorReply:
     """The envelope; a wrong key is 400 here, whatever the problem's own status."""
-    return failures.reply(gemini_errors.settled(problem), gemini_errors.envelope(problem))
+    return failures.reply(errors.settled(problem), errors.envelope(problem))
 
 
 def write_stream_error(problem: Problem, _path: str = "") -> bytes:
     """A ``data:`` line with the envelope: google-genai raises by the code inside."""
-    return b"data: %b\r\n\r\n" % failures.encode(gemini_errors.envelope(problem))
+    return b"data: %b\r\n\r\n" % failures.encode(errors.envelope(problem))
 
 
 def write_headers(_new_id: IdMaker, seconds: float) -> Headers:
@@ -127,11 +121,11 @@ GEMINI = Dialect(
     stream_failed=stream_failed,
     read_facts=read_facts,
     operations=(
-        gemini_generate.GENERATE,
-        gemini_generate.STREAM,
-        gemini_generate.COUNT_TOKENS,
-        *gemini_embed.OPERATIONS,
-        *gemini_models.OPERATIONS,
+        generate.GENERATE,
+        generate.STREAM,
+        generate.COUNT_TOKENS,
+        *embed.OPERATIONS,
+        *models.OPERATIONS,
     ),
     write_headers=write_headers,
 )

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal
 
-from llmproxy.dialects import openai_words as words
 from llmproxy.dialects.failures import parse_object
-from llmproxy.dialects.openai_items import listed
+from llmproxy.dialects.openai import words
+from llmproxy.dialects.openai.items import listed
 from llmproxy.dialects.operation import (
     Call,
     Frame,

@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from llmproxy.answer import Answer, Choice, Reasoning, Refusal, Text
-from llmproxy.dialects import openai_chat as chat
-from llmproxy.dialects import openai_words as words
-from llmproxy.dialects.openai_inputs import MOST_INPUTS, as_text, read_inputs
+from llmproxy.dialects.openai import chat, words
+from llmproxy.dialects.openai.inputs import MOST_INPUTS, as_text, read_inputs
 from llmproxy.dialects.operation import Call, Frame, Means, encode, event_stream
 from llmproxy.dialects.operation import Text as TextOperation
 from llmproxy.dialects.reading import Fields

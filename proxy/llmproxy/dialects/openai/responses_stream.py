@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llmproxy.answer import Answer
-from llmproxy.dialects import failures, openai_stored
-from llmproxy.dialects.openai_responses_body import Item, ended, failed, opened, output_items
+from llmproxy.dialects import failures
+from llmproxy.dialects.openai import stored
+from llmproxy.dialects.openai.responses_body import Item, ended, failed, opened, output_items
 from llmproxy.dialects.operation import Frame, Means, encode
 from llmproxy.interaction import Problem
 from llmproxy.prompt import Prompt
@@ -73,7 +74,7 @@ def write_stream(prompt: Prompt, answer: Answer, means: Means) -> Iterator[Frame
     frames = _frames(response, prompt, answer, means)
     if response["background"]:
         told = list(frames)
-        openai_stored.keep_events(means.call, response["id"], told)
+        stored.keep_events(means.call, response["id"], told)
         frames = iter(told)
     yield from frames
 
@@ -92,7 +93,7 @@ def _frames(
     for index, item in enumerate(items):
         yield from _item_frames(events, index, item, means)
     final = ended(response, answer, items, means)
-    openai_stored.keep(means.call, final)
+    stored.keep(means.call, final)
     yield events.write(f"response.{final['status']}", {"response": final})
 
 
@@ -183,9 +184,9 @@ def fail_stream(problem: Problem, frames: tuple[Frame, ...], means: Means) -> by
         done = [_data(frame)["item"] for frame in frames if frame.data.startswith(_ITEM_DONE)]
         final = failed(response, problem, done)
         said.append(events.write("response.failed", {"response": final}))
-        openai_stored.keep(means.call, final)
+        stored.keep(means.call, final)
         if final["background"]:
-            openai_stored.keep_events(means.call, final["id"], (*frames, *said))
+            stored.keep_events(means.call, final["id"], (*frames, *said))
     return b"".join(frame.data for frame in said)
 
 

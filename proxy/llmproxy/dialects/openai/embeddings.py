@@ -12,8 +12,8 @@ import struct
 from base64 import b64encode
 from typing import Any
 
-from llmproxy.dialects import openai_words as words
-from llmproxy.dialects.openai_inputs import Input, as_text, count_input, read_inputs
+from llmproxy.dialects.openai import words
+from llmproxy.dialects.openai.inputs import Input, as_text, count_input, read_inputs
 from llmproxy.dialects.operation import Call, Means, Plain, PlainReply
 from llmproxy.dialects.reading import Fields
 from llmproxy.models import Catalogue, Model

@@ -13,8 +13,8 @@ from typing import Any
 
 from llmproxy import sse
 from llmproxy.dialects import facts, failures
-from llmproxy.dialects.anthropic_messages import COUNT_TOKENS, MESSAGES
-from llmproxy.dialects.anthropic_models import MODELS
+from llmproxy.dialects.anthropic.messages import COUNT_TOKENS, MESSAGES
+from llmproxy.dialects.anthropic.models import MODELS
 from llmproxy.dialects.dialect import Dialect, ErrorReply, Facts, header
 from llmproxy.dialects.operation import IdMaker
 from llmproxy.interaction import Headers, Problem

@@ -1,7 +1,7 @@
 """Ollama's native API below ``/api/``; its ``/v1`` speaks OpenAI's.
 
 Strategy: what there is to know of the dialect stands here, and what it answers at once; what a
-model writes is in ``ollama_generate.py``. Errors are ``{"error": "text"}``, in a stream as well.
+model writes is in ``ollama/generate.py``. Errors are ``{"error": "text"}``, in a stream as well.
 Facts are from Ollama's API document.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 from llmproxy import sse
 from llmproxy.dialects import facts, failures
 from llmproxy.dialects.dialect import Dialect, ErrorReply, Facts
-from llmproxy.dialects.ollama_generate import (
+from llmproxy.dialects.ollama.generate import (
     WORDING,
     WRITING,
     moment,

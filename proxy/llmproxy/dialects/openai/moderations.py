@@ -11,7 +11,7 @@ import hashlib
 import re
 from typing import Any
 
-from llmproxy.dialects import openai_words as words
+from llmproxy.dialects.openai import words
 from llmproxy.dialects.operation import Call, Means, Plain, PlainReply
 from llmproxy.dialects.reading import Fields
 

@@ -3,8 +3,8 @@
 Strategy: a request is read into a prompt whose messages are the instructions, then what earlier
 responses of the chain were asked and said, then its own input. Tools that the provider runs
 itself are accepted and never called. Nothing is required, not even a model. The response object
-is in ``openai_responses_body.py``, its stream in ``openai_responses_stream.py``, what is
-stored in ``openai_stored.py``. Facts are from ``openai`` 3.52 and OpenAI's API reference.
+is in ``openai/responses_body.py``, its stream in ``openai/responses_stream.py``, what is
+stored in ``openai/stored.py``. Facts are from ``openai`` 3.52 and OpenAI's API reference.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from dataclasses import replace
 from typing import Any
 
 from llmproxy.answer import Answer, Usage
-from llmproxy.dialects import openai_items, openai_stored
-from llmproxy.dialects import openai_words as words
-from llmproxy.dialects.openai_responses_body import (
+from llmproxy.dialects.openai import items, stored, words
+from llmproxy.dialects.openai.responses_body import (
     ENCRYPTED_LENGTH,
     URL_SAFE,
     ended,
@@ -25,7 +24,7 @@ from llmproxy.dialects.openai_responses_body import (
     output_items,
     write_usage,
 )
-from llmproxy.dialects.openai_responses_stream import fail_stream, write_stream
+from llmproxy.dialects.openai.responses_stream import fail_stream, write_stream
 from llmproxy.dialects.operation import (
     HEX,
     Call,
@@ -135,9 +134,9 @@ def _read_messages(call: Call, fields: Fields) -> tuple[Message, ...]:
     before, whole = _read_previous(call, fields)
     own = list(_own_items(call, fields, continued=bool(before) or not whole))
     said = [Fields(item, words.WORDING, f"previous[{n}]") for n, item in enumerate(before)]
-    messages = openai_items.read_messages([*said, *own], lenient=call.lenient)
+    messages = items.read_messages([*said, *own], lenient=call.lenient)
     if whole and not call.lenient:
-        openai_items.check_results(messages)
+        items.check_results(messages)
     instructions = fields.text("instructions")
     return (Message("system", instructions), *messages) if instructions else messages
 
@@ -154,9 +153,9 @@ def _read_previous(call: Call, fields: Fields) -> tuple[list[Mapping[str, Any]],
         fields.refuse("previous_response_id", "must not be given together with 'conversation'")
     if not previous:
         return [], conversation is None
-    if openai_stored.find(call.stored, previous) is None and not call.trusting:
+    if stored.find(call.stored, previous) is None and not call.trusting:
         raise Refused(_no_previous(previous))
-    return openai_stored.earlier(call.stored, previous)
+    return stored.earlier(call.stored, previous)
 
 
 def _no_previous(id: str) -> Problem:
@@ -179,11 +178,11 @@ def _own_items(call: Call, fields: Fields, *, continued: bool) -> Iterator[Field
     if value == [] and not (continued or call.lenient or fields.get("prompt")):
         fields.refuse_missing("input")
     for item in fields.groups("input"):
-        if openai_items.type_of(item) != "item_reference":
+        if items.type_of(item) != "item_reference":
             yield item
             continue
         id = item.required_text("id")
-        found = openai_stored.find_item(call.stored, id)
+        found = stored.find_item(call.stored, id)
         if found is not None:
             yield Fields(found, words.WORDING, item.place)
         elif not call.trusting:
@@ -219,7 +218,7 @@ def write_body(prompt: Prompt, answer: Answer, means: Means) -> dict[str, Any]:
     response = opened(prompt, means)
     items = output_items(prompt, answer.first, means)
     response = ended(response, answer, items, means)
-    openai_stored.keep(means.call, response)
+    stored.keep(means.call, response)
     return response
 
 
@@ -236,12 +235,12 @@ def compact(call: Call, means: Means) -> PlainReply:
     prompt = read_prompt(call)
     before, _ = _read_previous(call, fields)
     own = (item.members for item in _own_items(call, fields, continued=True))
-    id = means.new_id("resp_", openai_items.ID_LENGTH, HEX)
+    id = means.new_id("resp_", items.ID_LENGTH, HEX)
     kept = [item for item in (*before, *own) if item.get("role") == "user"]
     users = tuple(message for message in prompt.messages if message.role == "user")
     shorter = means.count_prompt(replace(prompt, messages=users, tools=()))
     compaction = {
-        "id": means.new_id("cmp_", openai_items.ID_LENGTH, HEX),
+        "id": means.new_id("cmp_", items.ID_LENGTH, HEX),
         "type": "compaction",
         "encrypted_content": means.new_id("gAAAAAB", ENCRYPTED_LENGTH, URL_SAFE),
     }
@@ -250,7 +249,7 @@ def compact(call: Call, means: Means) -> PlainReply:
         "object": "response.compaction",
         "created_at": int(means.created),
         "output": [
-            *(openai_items.listed(item, id, number) for number, item in enumerate(kept)),
+            *(items.listed(item, id, number) for number, item in enumerate(kept)),
             compaction,
         ],
         "usage": write_usage(Usage(means.count_prompt(prompt), shorter)),
@@ -280,4 +279,4 @@ COMPACT = Plain(
     answer=compact,
     counts=True,
 )
-RESPONSES: tuple[Operation, ...] = (CREATE, INPUT_TOKENS, COMPACT, *openai_stored.STORED)
+RESPONSES: tuple[Operation, ...] = (CREATE, INPUT_TOKENS, COMPACT, *stored.STORED)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from llmproxy.dialects import gemini_words as words
+from llmproxy.dialects.gemini import words
 from llmproxy.dialects.operation import Call
 from llmproxy.dialects.reading import Fields
 from llmproxy.prompt import Format, Message, Mode, Prompt, Tool, ToolChoice

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from llmproxy.dialects import gemini_words as words
+from llmproxy.dialects.gemini import words
 from llmproxy.dialects.operation import Call, Means, Plain, PlainReply, Refused
 from llmproxy.interaction import Problem
 from llmproxy.models import Model

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import NoReturn
 
-from llmproxy.dialects.anthropic_schema import followed
+from llmproxy.dialects.anthropic.schema import followed
 from llmproxy.dialects.dialect import header
 from llmproxy.dialects.operation import Call, Refused
 from llmproxy.dialects.reading import Fields, Wording
