@@ -12,6 +12,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from sockets import free_port
+
 hypothesis.settings.register_profile(
     "llmproxy",  # a busy machine is slow; that is no fault of the code
     deadline=None,
@@ -70,15 +72,6 @@ def tape(traffic: Path) -> Iterator[str]:
         wait_for(url)
         yield url
         process.terminate()
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    import socket
-
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def wait_for(url: str) -> None:

@@ -215,3 +215,12 @@ async def ask(url: str, *args: object, **kwargs: object) -> Answer:
     """One request on a connection of its own; arguments as for ``Client.ask``."""
     async with Client(url) as client:
         return await client.ask(*args, **kwargs)  # type: ignore[arg-type]
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    import socket
+
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])

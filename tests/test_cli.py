@@ -13,9 +13,8 @@ import pytest
 
 import program
 import sockets
-from conftest import free_port
 from serve import recording
-from sockets import Seen, ask, upstream
+from sockets import Seen, ask, free_port, upstream
 
 HEAVY = ("aiohttp", "pydantic", "sqlite_utils", "tiktoken", "yaml", "rich", "sqlite3")
 

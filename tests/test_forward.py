@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 import sockets
-from conftest import free_port
 from llmproxy.cassette import Cassette
 from llmproxy.interaction import Interaction
 from serve import recording, replaying
-from sockets import CHAT, Answer, Client, Seen, ask, upstream
+from sockets import CHAT, Answer, Client, Seen, ask, free_port, upstream
 
 EVENTS = [b"data: one\n\n", b"data: two\n\n", b"data: three\n\n"]
 

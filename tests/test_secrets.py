@@ -27,14 +27,13 @@ import pytest
 
 import program
 import sockets
-from conftest import free_port
 from llmproxy import explaining, misslog, terminal
 from llmproxy.cassette import Cassette
 from llmproxy.errors import SettingsError
 from llmproxy.interaction import Interaction
 from llmproxy.service import Service, serving
 from serve import record_plan, recording, replay_plan, replaying, settings
-from sockets import Answer, Client, Seen, ask, upstream
+from sockets import Answer, Client, Seen, ask, free_port, upstream
 
 if sys.version_info >= (3, 14):
     from compression import zstd

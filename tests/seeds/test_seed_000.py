@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 import sockets
-from conftest import free_port
 from llmproxy.service import Plan, serving
 from llmproxy.settings import load
 from llmproxy.synthesis.pool import ASSISTANT
@@ -31,6 +30,7 @@ from seeds.asking import (
     user,
 )
 from serve import mocking
+from sockets import free_port
 
 LIKE_000: dict[str, Any] = {
     "mock__style": "assistant",
