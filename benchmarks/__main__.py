@@ -1,4 +1,4 @@
-"""``python -m benchmarks [rhythm replay record open ...] [--quick] [--no-uvloop]``.
+"""``python -m benchmarks [rhythm replay record open mock streams ...] [--quick] [--no-uvloop]``.
 
 Runs from a checkout. Prints tables; a figure stands beside its target, never alone.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "proxy"))
 
-from benchmarks import common, opening, record, replay, rhythm  # noqa: E402
+from benchmarks import common, mock, mock_streams, opening, record, replay, rhythm  # noqa: E402
 from benchmarks.common import Scale, Table  # noqa: E402
 
 Subject = Callable[[Scale, Path], Iterator[Table]]
@@ -28,6 +28,8 @@ SUBJECTS: Mapping[str, Subject] = {
     "replay": replay.run,
     "record": record.run,
     "open": opening.run,
+    "mock": mock.run,
+    "streams": mock_streams.run,
 }
 
 

@@ -109,7 +109,8 @@ class Server:
 def llmproxy(folder: Path, *arguments: str, uvloop: bool = True) -> Iterator[Server]:
     """``llmproxy ARGUMENTS --port 0`` in ``folder``, its log into a file there."""
     start = ("-m", "llmproxy") if uvloop else ("-c", _WITHOUT_UVLOOP)
-    with _started(folder, [*start, *arguments, "--port", "0"], "Ctrl-C") as server:
+    command = [sys.executable, *start, *arguments, "--port", "0"]
+    with started(folder, command, "Ctrl-C") as server:
         yield server
 
 
@@ -117,19 +118,20 @@ def llmproxy(folder: Path, *arguments: str, uvloop: bool = True) -> Iterator[Ser
 def comparison(folder: Path, name: str, *arguments: str, uvloop: bool = True) -> Iterator[Server]:
     """One of the servers in ``servers.py``."""
     loop = () if uvloop else ("--no-uvloop",)
-    command = ["-m", "benchmarks.servers", name, *arguments, *loop]
-    with _started(folder, command, "http://") as server:
+    command = [sys.executable, "-m", "benchmarks.servers", name, *arguments, *loop]
+    with started(folder, command, "http://") as server:
         yield server
 
 
 @contextlib.contextmanager
-def _started(folder: Path, command: list[str], ready: str) -> Iterator[Server]:
+def started(folder: Path, command: list[str], ready: str) -> Iterator[Server]:
+    """A server that prints its address at the end of its first line, and ``ready`` when it is."""
     log = folder / f"server-{time.monotonic_ns()}.log"
     began = time.monotonic()
     with (
         log.open("w", encoding="utf-8") as errors,
         subprocess.Popen(
-            [sys.executable, *command],
+            command,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,

@@ -14,7 +14,8 @@ import random
 import re
 import sys
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Literal, cast
 from urllib.parse import urlsplit
 
@@ -31,7 +32,10 @@ _UNKNOWN = 90_000_000
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to ask: one of ``numbers`` requests each time, for ``seconds`` after a warm-up."""
+    """What to ask: one of ``numbers`` requests each time, for ``seconds`` after a warm-up.
+
+    ``fields`` are added to the body of each request.
+    """
 
     url: str
     pid: int
@@ -42,11 +46,15 @@ class Job:
     warm_up: float = 0.2
     latencies: bool = False
     seed: int = 1
+    fields: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Latencies in milliseconds; ``asked`` counts the warm-up and all else too."""
+    """Latencies in milliseconds; ``asked`` counts the warm-up and all else too.
+
+    ``reply_bytes`` is the mean size of a reply with its head and framing.
+    """
 
     requests: int
     asked: int
@@ -54,6 +62,7 @@ class Result:
     cpu_us: float
     p50: float = 0.0
     p99: float = 0.0
+    reply_bytes: float = 0.0
 
 
 def run(url: str, pid: int, numbers: int, seconds: float, **more: object) -> Result:
@@ -67,13 +76,18 @@ class Load:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.asked = self.answered = 0
+        self.asked = self.answered = self.received = 0
         self.stopping = False
         self.latencies: list[float] = []
         self.expected = b"HTTP/1.1 400" if job.variant == "miss" else b"HTTP/1.1 200"
         self._random = random.Random(job.seed)
         self._first = _UNKNOWN if job.variant == "miss" else 0
-        body = request_body(0, stream=job.variant == "stream", shuffled=job.variant == "canonical")
+        body = request_body(
+            0,
+            stream=job.variant == "stream",
+            shuffled=job.variant == "canonical",
+            fields=job.fields,
+        )
         whole = http_request(urlsplit(job.url).netloc, body)
         self._before, _, self._after = whole.partition(b"Question 00000000")
 
@@ -121,6 +135,7 @@ class Connection(asyncio.Protocol):
             return
         self._buffer = b""
         self._load.answered += 1
+        self._load.received += len(buffer)
         if self._load.job.latencies:
             self._load.latencies.append(time.perf_counter() - self._began)
         self._ask()
@@ -164,6 +179,7 @@ async def _run(job: Job) -> Result:
         cpu_us=cpu / requests * 1e6,
         p50=percentile(ascending, 0.5) * 1e3 if ascending else 0.0,
         p99=percentile(ascending, 0.99) * 1e3 if ascending else 0.0,
+        reply_bytes=load.received / load.answered,
     )
 
 

@@ -1,9 +1,10 @@
 """Servers to compare with, each in a process of its own: ``python -m benchmarks.servers NAME``.
 
 ``bare``: an aiohttp application whose handler reads the body and returns fixed bytes. ``naive``:
-an aiohttp handler that streams by ``write`` and ``sleep(gap)``. ``provider``: plain asyncio
-without a library; answers JSON, or streams each frame at its absolute deadline with the time
-of the write in it, so that a client learns its own share of the lateness.
+an aiohttp handler that streams by ``write`` and ``sleep(gap)``. ``teller``: the same for the text
+that the request asks for, word by word, in chunks of chat. ``provider``: plain asyncio without
+a library; answers JSON, or streams each frame at its absolute deadline with the time of the
+write in it, so that a client learns its own share of the lateness.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import heapq
+import json
 import re
 import time
 from collections.abc import Callable
@@ -20,7 +22,7 @@ from typing import cast
 from aiohttp import web
 
 from benchmarks import common
-from benchmarks.traffic import PATH, RHYTHMS, frames, reply_body, stamp
+from benchmarks.traffic import PATH, RHYTHMS, frames, pieces, reply_body, stamp
 
 _NUMBER = re.compile(rb"Question ([0-9]{8})")
 _LENGTH = re.compile(rb"content-length: *([0-9]+)", re.IGNORECASE)
@@ -64,6 +66,36 @@ def naive(options: argparse.Namespace) -> web.Application:
     application = web.Application()
     application.router.add_post(PATH, answer)
     return application
+
+
+def teller(options: argparse.Namespace) -> web.Application:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        text = json.loads(await request.read())["mock_response"]
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for index, piece in enumerate(pieces(text)):
+            if index:
+                await asyncio.sleep(options.mean)
+            chunk = _chat_chunk({"content": piece})
+            await response.write(b"data: %b\n\n" % json.dumps(chunk).encode())
+        await response.write(b"data: [DONE]\n\n")
+        await response.write_eof()
+        return response
+
+    application = web.Application()
+    application.router.add_post(PATH, answer)
+    return application
+
+
+def _chat_chunk(delta: dict[str, str]) -> dict[str, object]:
+    return {
+        "id": "chatcmpl-00000000",
+        "object": "chat.completion.chunk",
+        "created": 1_790_000_000,
+        "model": "gpt-4o-mini",
+        "system_fingerprint": "fp_0000000000",
+        "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}],
+    }
 
 
 class Clockwork:
@@ -175,7 +207,7 @@ async def _serve_application(application: web.Application, name: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("name", choices=("bare", "naive", "provider"))
+    parser.add_argument("name", choices=("bare", "naive", "teller", "provider"))
     parser.add_argument("--count", type=int, default=50, help="frames of a stream")
     parser.add_argument("--mean", type=float, default=0.02, help="mean gap in seconds, 0: none")
     parser.add_argument("--no-uvloop", action="store_true")
@@ -183,7 +215,7 @@ def main() -> None:
     if options.name == "provider":
         serve = _serve_provider(options)
     else:
-        application = {"bare": bare, "naive": naive}[options.name](options)
+        application = {"bare": bare, "naive": naive, "teller": teller}[options.name](options)
         serve = _serve_application(application, options.name)
     # the provider stays on asyncio: its transport writes at once, so the time in a frame is true
     uvloop = not options.no_uvloop and options.name != "provider"

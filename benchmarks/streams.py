@@ -15,13 +15,20 @@ import random
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from urllib.parse import urlsplit
 
 from benchmarks import common
 from benchmarks.common import cpu_seconds, percentile
-from benchmarks.traffic import frames, http_request, request_body, stamped
+from benchmarks.traffic import (
+    frames,
+    http_request,
+    request_body,
+    stamped,
+    story,
+    story_number,
+)
 
 _END = b"0\r\n\r\n"
 _FRAME_END = b"\n\n"
@@ -33,7 +40,9 @@ _START = 0.2
 class Job:
     """``streams`` different ones at once, each connection playing its own ``repeats`` times.
 
-    ``spread`` is over how many seconds the first ones begin; ``mean`` is the mean gap.
+    ``spread`` is over how many seconds the first ones begin; ``mean`` is the mean gap. Streams
+    of ``stories`` have as many frames as it takes to tell one, ``mean`` seconds apart, from
+    ``first`` seconds after the request on; ``fields`` and the story are in the request's body.
     """
 
     url: str
@@ -44,6 +53,14 @@ class Job:
     mean: float
     spread: float
     seed: int = 1
+    stories: bool = False
+    first: float = 0.0
+    fields: Mapping[str, object] = field(default_factory=dict)
+
+    def request(self, number: int, host: str) -> bytes:
+        """The whole request for stream ``number``."""
+        fields = {**self.fields, "mock_response": story(number)} if self.stories else {}
+        return http_request(host, request_body(number, stream=True, fields=fields))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +78,12 @@ class Result:
     """``late``: arrival after the moment due. ``carried``: arrival after the server wrote it.
 
     The latter where the server says when. ``drift`` is the slope of the lateness, in
-    milliseconds per second of stream.
+    milliseconds per second of stream. ``begun`` is that of the first frames alone.
     """
 
     frames: int
     late: Lateness
+    begun: Lateness
     drift: float
     cpu_us: float
     carried: Lateness | None = None
@@ -74,8 +92,13 @@ class Result:
 def run(url: str, pid: int, **more: object) -> Result:
     """Run a job in a process of its own."""
     found = common.client("streams", url=url, pid=pid, **more)
-    late, carried = found.pop("late"), found.pop("carried")
-    return Result(late=Lateness(**late), carried=carried and Lateness(**carried), **found)
+    late, begun, carried = found.pop("late"), found.pop("begun"), found.pop("carried")
+    return Result(
+        late=Lateness(**late),
+        begun=Lateness(**begun),
+        carried=carried and Lateness(**carried),
+        **found,
+    )
 
 
 @dataclass(slots=True)
@@ -90,10 +113,9 @@ class Played:
 class Connection(asyncio.Protocol):
     """Plays streams one after the other."""
 
-    def __init__(self, numbers: list[int], host: str, descriptor: int) -> None:
-        self._host = host
+    def __init__(self, job: Job, numbers: list[int], host: str, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._waiting = [(n, http_request(host, request_body(n, stream=True))) for n in numbers]
+        self._waiting = [(number, job.request(number, host)) for number in numbers]
         self._waiting.reverse()
         self.played: list[Played] = []
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -122,20 +144,21 @@ class Connection(asyncio.Protocol):
             self.done.set_exception(exc or ConnectionError("the server closed the connection"))
 
 
-async def _connect(url: str, numbers: list[int]) -> tuple[asyncio.BaseTransport, Connection]:
-    parts = urlsplit(url)
+async def _connect(job: Job, index: int) -> tuple[asyncio.BaseTransport, Connection]:
+    numbers = [story_number(index) if job.stories else index] * job.repeats
+    parts = urlsplit(job.url)
     sock = socket.create_connection((parts.hostname, parts.port))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setblocking(False)
     loop = asyncio.get_running_loop()
     return await loop.create_connection(
-        lambda: Connection(numbers, parts.netloc, sock.fileno()), sock=sock
+        lambda: Connection(job, numbers, parts.netloc, sock.fileno()), sock=sock
     )
 
 
 async def _run(job: Job) -> Result:
     loop = asyncio.get_running_loop()
-    pairs = [await _connect(job.url, [number] * job.repeats) for number in range(job.streams)]
+    pairs = [await _connect(job, index) for index in range(job.streams)]
     chosen = random.Random(job.seed)
     gc.disable()
     gc.freeze()
@@ -152,26 +175,49 @@ async def _run(job: Job) -> Result:
 
 def _judge(streams: list[Played], job: Job, cpu: float) -> Result:
     late: list[tuple[float, float]] = []
+    begun: list[float] = []
     carried: list[float] = []
     for stream in streams:
-        due = frames(stream.number, job.count, job.mean)
         arrived = list(_arrivals(stream))
-        if len(arrived) != job.count:
-            raise RuntimeError(f"stream {stream.number}: {len(arrived)} frames of {job.count}")
-        for (offset, _), (at, _) in zip(due, arrived, strict=True):
-            late.append((offset, (at - stream.sent_at) / 1e6 - offset * 1e3))
-        carried += [(at - written) / 1e6 for at, written in arrived if written]
+        if job.stories:
+            arrived = _telling(stream.number, arrived)
+            due = [job.first + job.mean * index for index in range(len(arrived))]
+        else:
+            due = [moment for moment, _ in frames(stream.number, job.count, job.mean)]
+            carried += [(at - moment) / 1e6 for at, data in arrived if (moment := stamped(data, 0))]
+        if len(arrived) != len(due):
+            raise RuntimeError(f"stream {stream.number}: {len(arrived)} frames of {len(due)}")
+        delays = [(at - stream.sent_at) / 1e6 for at, _ in arrived]
+        late += [(m, delay - m * 1e3) for m, delay in zip(due, delays, strict=True)]
+        begun.append(delays[0] - due[0] * 1e3)
     return Result(
         frames=len(late),
         late=_lateness([milliseconds for _, milliseconds in late]),
+        begun=_lateness(begun),
         drift=_slope(late),
         cpu_us=cpu / len(late) * 1e6,
         carried=_lateness(carried) if carried else None,
     )
 
 
-def _arrivals(stream: Played) -> Iterator[tuple[int, int]]:
-    """For each frame when it came, and when the server wrote it (0 where it does not say)."""
+def _telling(number: int, arrived: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    """The frames that carry text; together they tell the story that was asked for."""
+    said = [(at, text.encode()) for at, data in arrived if (text := _text(data))]
+    if b"".join(text for _, text in said) != story(number).encode():
+        raise RuntimeError(f"stream {number} tells another story: {said}")
+    return said
+
+
+def _text(frame: bytes) -> str:
+    data = frame[frame.index(b"data: ") + len(b"data: ") :]
+    if data == b"[DONE]":
+        return ""
+    choices = json.loads(data)["choices"]
+    return choices[0]["delta"].get("content") or "" if choices else ""
+
+
+def _arrivals(stream: Played) -> Iterator[tuple[int, bytes]]:
+    """When each frame came, and the frame with what frames it on the wire."""
     body = b""
     begun = ends = 0
     for at, data in stream.pieces:
@@ -185,7 +231,7 @@ def _arrivals(stream: Played) -> Iterator[tuple[int, int]]:
                 begun = 0
                 continue
         while (end := body.find(_FRAME_END, ends)) >= 0:
-            yield at, stamped(body, ends)
+            yield at, body[ends:end]
             ends = end + len(_FRAME_END)
 
 

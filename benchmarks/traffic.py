@@ -10,7 +10,10 @@ import functools
 import json
 import math
 import random
+import re
+from collections.abc import Mapping
 from itertools import accumulate
+from types import MappingProxyType
 
 PATH = "/v1/chat/completions"
 MARK = b'"at":"'
@@ -21,6 +24,10 @@ redaction would have to look at closely."""
 FRAME = 200
 """Bytes of a frame."""
 RHYTHMS = 64
+STORIES = 16
+_OF_A_STORY = 1000
+_PIECE = re.compile(r" ?\w+|[^\w\s]")
+_NOTHING: Mapping[str, object] = MappingProxyType({})
 
 _SENTENCES = (
     "The harbour opens at six and the first boats come in with the tide.",
@@ -46,8 +53,39 @@ def prose(size: int, seed: int) -> str:
 _SYSTEM = prose(700, 1)
 
 
-def request_body(number: int, *, stream: bool = False, shuffled: bool = False) -> bytes:
-    """The body of request ``number``, about 1 KB; ``shuffled`` has its keys in another order."""
+def pieces(text: str) -> list[str]:
+    """Words and marks; for our sentences these are the tokens that OpenAI's vocabularies cut."""
+    return _PIECE.findall(text)
+
+
+@functools.cache
+def story(number: int) -> str:
+    """What the reply to request ``number`` is to say where streams are made up: 50 to 100 tokens."""
+    which = number // _OF_A_STORY % STORIES
+    return "".join(pieces(prose(700, which))[: 50 + 50 * which // (STORIES - 1)])
+
+
+def story_number(index: int) -> int:
+    """The number of the request of stream ``index``: all 1,000 differ, and their stories too."""
+    return index % STORIES * _OF_A_STORY + index % _OF_A_STORY
+
+
+def story_mark(which: int) -> str:
+    """What stands in every request for story ``which``."""
+    return f"Question {which * _OF_A_STORY:08d}"[:-3]
+
+
+def request_body(
+    number: int,
+    *,
+    stream: bool = False,
+    shuffled: bool = False,
+    fields: Mapping[str, object] = _NOTHING,
+) -> bytes:
+    """The body of request ``number``, about 1 KB; ``shuffled`` has its keys in another order.
+
+    ``fields`` are members of the body besides its own.
+    """
     body: dict[str, object] = {
         "model": "gpt-4o-mini",
         "messages": [
@@ -58,6 +96,7 @@ def request_body(number: int, *, stream: bool = False, shuffled: bool = False) -
         "max_tokens": 256,
         "top_p": 1.0,
         "seed": 7,
+        **fields,
     }
     if stream:
         body["stream"] = True

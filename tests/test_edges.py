@@ -306,7 +306,7 @@ async def test_what_is_no_http_gets_400_and_reaches_nobody(
     assert len(up.seen) == 1
 
 
-@pytest.mark.parametrize("name", ["a b", "ä", "x" * 101, "", "%2e"])
+@pytest.mark.parametrize("name", ["a b", "ä", "x" * 101, "", "%2e", "a/../b"])
 async def test_a_bad_session_name_says_the_rule(tmp_path: Path, name: str) -> None:
     async with upstream(echo) as up, recording(up.url, tmp_path / "a.db") as service:
         answer = await ask(service.url, "/v1/x", CHAT, f"x-llmproxy-session: {name}")
@@ -322,10 +322,12 @@ async def test_control_routes_are_never_forwarded(tmp_path: Path) -> None:
     async with upstream(echo) as up, recording(up.url, tmp_path / "a.db") as service:
         health = await ask(service.url, "/_llmproxy/health", b"", method="GET")
         missing = await ask(service.url, "/_llmproxy/nothing", b"", method="GET")
+        bare = await ask(service.url, "/_llmproxy", b"", method="GET")
         wrong = await ask(service.url, "/_llmproxy/sessions/reset", b"", method="GET")
         reset = await ask(service.url, "/_llmproxy/sessions/reset", b"{}")
     assert json.loads(health.body)["status"] == "ok"
     assert missing.status == 404
     assert "GET /_llmproxy/health" in json.loads(missing.body)["routes"]
+    assert json.loads(bare.body)["error"] == "no such route: /_llmproxy/"
     assert (wrong.status, reset.status) == (405, 200)
     assert up.seen == []

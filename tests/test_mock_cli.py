@@ -110,6 +110,7 @@ def test_flags_say_how_long_a_seeded_reply_is_and_how_fast() -> None:
 def test_a_made_up_stream_follows_the_rhythm_of_a_cassette(cassette: Path) -> None:
     with program.serve("mock", "--like", str(cassette), "--text", "a b c d e f") as server:
         answer = post(server, chat(stream=True))
+    assert f"every reply is made up, in the rhythm of {cassette.name}" in server.banner
     assert "".join(pieces(answer.body)) == "a b c d e f"
     assert answer.head_at >= 0.04  # half of the first chunk's moment, as recorded
     moments = [at for at, data in answer.chunks if b'"content":" ' in data]
@@ -259,3 +260,10 @@ def test_a_bad_file_and_a_bad_variable_end_with_2_and_their_places(
         "LLMPROXY_MOCK_SEED",
     ):
         assert place in said
+
+
+async def test_the_banner_tells_the_rhythm_that_is_set() -> None:
+    """A proxy.yml in the folder may slow everything down: it must not look like a hang."""
+    async with serve.mocking(pace__ttft=0.3, pace__tokens_per_second=40.0) as service:
+        said = "  every reply is made up, first token after 300ms, 40 tokens a second"
+        assert service.banner().splitlines()[1] == said

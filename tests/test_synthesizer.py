@@ -178,8 +178,9 @@ async def test_a_request_that_goes_on_from_what_was_stored_is_read_anew_each_tim
         (b"[1]", "must be a JSON object, but it is an array"),
         (b"7", "must be a JSON object, but it is a number"),
         (b'{"temperature": NaN}', "NaN is not JSON"),
-        (b"\xff\xfe\x00", "could not be parsed"),
-        (b'{"n": ' + b"9" * 5000 + b"}", "could not be parsed"),
+        (b"\xff\xfe\x00", "could not be parsed: it is not UTF"),
+        (b'{"model": "\xff"}', "could not be parsed: it is not UTF-8 at byte 11"),
+        (b'{"n": ' + b"9" * 5000 + b"}", "it holds a number with too many digits"),
         (b"[" * 100_000, "could not be parsed"),
         (b'{"a":' * 300 + b"1" + b"}" * 300, "nested deeper than 200 levels"),
         (b"[" * 900 + b"]" * 900, "nested deeper than 200 levels"),
@@ -326,6 +327,24 @@ async def test_a_large_request_does_not_hold_up_streams() -> None:
         await until(lambda: service.journal.in_flight > 0)
         answers = [await chat(service) for _ in range(3)]
         assert {answer.status for answer in answers} == {200}
+        assert (await large).status == 200
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"response_length": 32_000, "logprobs": True, "top_logprobs": 20},
+        {"response_length": 32_000, "n": 100},
+    ],
+)
+async def test_a_small_request_for_a_large_reply_does_not_hold_up_others(
+    members: dict[str, Any],
+) -> None:
+    async with mocking() as service:
+        large = asyncio.create_task(chat(service, **members))
+        await until(lambda: service.journal.in_flight > 0)
+        assert (await chat(service)).status == 200
+        assert not large.done()
         assert (await large).status == 200
 
 

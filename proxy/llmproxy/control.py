@@ -24,7 +24,7 @@ class Control:
 
     def answer(self, method: str, path: str) -> Reply:
         """The reply to a path under ``PREFIX``."""
-        route = path.removeprefix(PREFIX).partition("?")[0]
+        route = path.partition("?")[0].removeprefix(PREFIX.rstrip("/")).removeprefix("/")
         if route == "health":
             if method not in ("GET", "HEAD"):
                 return _json(405, {"error": "GET reads the health"})

@@ -102,7 +102,7 @@ def _read_number(value: object) -> float:
     """A finite number, 0 or more; text as variables and flags have it."""
     text = str(value)
     if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,12})?", text):
-        raise ValueError(f"{quote(value)} is not a number; write one such as 20 or 2.5")
+        raise ValueError(f"{quote(value)} is no number of 0 or more; write one such as 20 or 2.5")
     return float(text)
 
 

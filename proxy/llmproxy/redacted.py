@@ -73,28 +73,36 @@ class Redacting:
 
 
 class Redacted:
-    """A request without its secrets; where it goes is said later, by ``at``."""
+    """A request without its secrets; where it goes is said later, by ``at``.
 
-    __slots__ = ("_headers", "_redactor", "_request", "body", "credentials", "query")
+    Its body is looked at when it is asked for: where nothing is kept or matched, never.
+    """
+
+    __slots__ = ("_body", "_headers", "_redacting", "_request", "credentials", "query")
 
     def __init__(
         self, request: Request, redacting: Redacting, credentials: tuple[str, ...]
     ) -> None:
-        redactor = redacting.redactor
         self._request = request
-        self._redactor = redactor
+        self._redacting = redacting
         self._headers: Headers | None = None
+        self._body: bytes | None = None
         self.credentials = credentials
-        self.query = redactor.query(request.query, self.credentials)
-        body = request.body
-        if body:
-            body = redacting.body(body, request.headers, self.credentials)
-        self.body = body
+        self.query = redacting.redactor.query(request.query, self.credentials)
+
+    @property
+    def body(self) -> bytes:
+        if self._body is None:
+            body, headers = self._request.body, self._request.headers
+            self._body = body and self._redacting.body(body, headers, self.credentials)
+        return self._body
 
     @property
     def headers(self) -> Headers:
         if self._headers is None:
-            self._headers = self._redactor.headers(self._request.headers, self.credentials)
+            self._headers = self._redacting.redactor.headers(
+                self._request.headers, self.credentials
+            )
         return self._headers
 
     def at(self, upstream: str, path: str, *, headers: bool = True) -> RecordedRequest:
@@ -105,7 +113,7 @@ class Redacted:
         return RecordedRequest(
             upstream=upstream,
             method=self._request.method,
-            path=self._redactor.path(path, self.credentials),
+            path=self._redacting.redactor.path(path, self.credentials),
             query=self.query,
             headers=self.headers if headers else (),
             body=self.body,

@@ -33,7 +33,8 @@ from llmproxy.wheel import Wheel
 log = logging.getLogger("llmproxy")
 
 ASIDE_ABOVE = 64 * 1024
-"""Bodies above this many bytes are redacted in a thread, so that no stream waits for them."""
+"""Bodies above this many bytes, and compressed ones, which may be much larger, are redacted in a
+thread, so that no stream waits for them."""
 
 SESSION_HEADER = "x-llmproxy-session"
 
@@ -104,10 +105,12 @@ class Proxy:
             return _problem_reply(fault, _dialect(web_request, target, headers)), monotonic()
 
     async def _redacted(self, request: Request, credentials: tuple[str, ...]) -> Redacted:
-        if len(request.body) <= ASIDE_ABOVE:
-            return self.redacting(request, credentials)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.aside, self.redacting, request, credentials)
+        redacted = self.redacting(request, credentials)
+        encoded = any(name.lower() == "content-encoding" for name, _ in request.headers)
+        if len(request.body) > ASIDE_ABOVE or encoded:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self.aside, lambda: redacted.body)
+        return redacted
 
     async def _choose(self, asked: Asked) -> Reply:
         for responder in self.responders:
@@ -126,7 +129,7 @@ def _session(web_request: web.BaseRequest) -> str:
     name = web_request.headers.get(SESSION_HEADER)
     if not name:
         return DEFAULT
-    return split_session(f"/s/{name}/")[0] or DEFAULT
+    return split_session(f"/s/{name.replace('/', '%2f')}/")[0] or DEFAULT
 
 
 async def _read_body(web_request: web.BaseRequest, limit: int) -> bytes:

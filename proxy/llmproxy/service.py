@@ -30,6 +30,7 @@ from llmproxy.pacing import Pace
 from llmproxy.recorder import Recorder
 from llmproxy.replayer import Replayer, Shelf
 from llmproxy.responders import Refusal, Relay, Responder, unknown
+from llmproxy.rhythm import PaceSettings
 from llmproxy.server import Proxy
 from llmproxy.sessions import Sessions
 from llmproxy.settings import Settings
@@ -38,6 +39,7 @@ from llmproxy.synthesis.making import Manner
 from llmproxy.synthesizer import Synthesizer
 from llmproxy.timelines import Learnt, learn
 from llmproxy.tokens import packaged
+from llmproxy.units import format_duration
 from llmproxy.upstreams import KNOWN, Upstream, parse_upstream, parse_upstreams
 from llmproxy.wheel import Wheel
 
@@ -247,7 +249,7 @@ class _Opening:
 
     async def mock(self) -> tuple[Responder, ...]:
         self.upstreams = parse_upstreams(MOCKED, {})
-        self.made_up = "every reply is made up"
+        self.made_up = f"every reply is made up{_rhythm(self.settings.pace)}"
         synthesizer = self._synthesizer(None)
         # before the first stream: a load in a thread still holds the interpreter for a while
         await asyncio.to_thread(self.vocabularies.load, "o200k_base")
@@ -351,6 +353,16 @@ def manner_of(settings: Settings) -> Manner:
         learnt = _learn(settings.pace.like)
     catalogue = Catalogue(own + known, models.strict)
     return Manner(settings.mock, settings.pace, catalogue, paces, learnt)
+
+
+def _rhythm(pace: PaceSettings) -> str:
+    """What the banner says of the rhythm that is set."""
+    said = [f"in the rhythm of {Path(pace.like).name}"] if pace.like else []
+    if pace.ttft:
+        said.append(f"first token after {format_duration(pace.ttft)}")
+    if pace.tokens_per_second:
+        said.append(f"{pace.tokens_per_second:g} tokens a second")
+    return "".join(f", {each}" for each in said)
 
 
 def _learn(like: str) -> Learnt:

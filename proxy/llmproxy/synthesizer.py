@@ -32,6 +32,7 @@ from llmproxy.synthesis.making import (
     read_body,
 )
 from llmproxy.synthesis.problems import unknown_url
+from llmproxy.synthesis.wishes import is_heavy
 from llmproxy.tokens import Tokenizer, Vocabularies
 
 P = ParamSpec("P")
@@ -44,7 +45,7 @@ REMEMBERED = 512
 """Requests of a server under load whose replies are composed once only."""
 
 REMEMBERED_BELOW = 16 * 1024
-"""Largest body of such a request, in bytes."""
+"""Largest body of such a request in bytes, and most characters of such a reply."""
 
 
 class Synthesizer:
@@ -111,7 +112,8 @@ class Synthesizer:
         variables: Mapping[str, str],
     ) -> Reply:
         remembered = (operation.name, key, request.headers)
-        large = len(request.body) > ASIDE_ABOVE
+        encoded = any(name.lower() == "content-encoding" for name, _ in request.headers)
+        large = len(request.body) > ASIDE_ABOVE or encoded
         stored = self._sessions.stored(request.session)
         if isinstance(operation, Text) and (known := self._composed.get(remembered)):
             making.call = self._call(request, variables, stored, known.prompt.body)
@@ -123,11 +125,14 @@ class Synthesizer:
             if operation.counts:
                 tokenizer = await self._tokenizer(body, model_of(operation, call))
             return await self._run(large or operation.slow, making.plain, operation, tokenizer)
+        large = large or b"previous_" in request.body  # what it goes on from may be long
         prompt = await self._run(large, operation.read_prompt, call)
+        large = large or is_heavy(prompt, self._manner.mock.response_length)
         tokenizer = await self._tokenizer(body, prompt.model)
         composed = await self._run(large, making.compose, prompt, tokenizer)
         # a prompt that goes on from what was stored is another one when that has changed
-        if self._repeats and not stored.looked and len(request.body) < REMEMBERED_BELOW:
+        size = max(len(request.body), composed.size)
+        if self._repeats and not stored.looked and size < REMEMBERED_BELOW:
             if len(self._composed) >= REMEMBERED:
                 self._composed.clear()
             self._composed[remembered] = composed

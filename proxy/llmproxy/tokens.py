@@ -69,7 +69,7 @@ def encoding_for(model: str) -> EncodingName:
     return known_encoding(model) or "o200k_base"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # frozen takes three times as long; streams have many
 class Piece:
     """A part of a text; ``tokens`` is how many of the text's tokens end in it, also none."""
 
@@ -109,12 +109,12 @@ class Tokenizer:
         self.name = name
         self._encoding = encoding
         self._lengths = lengths
-        self._remembered_count = lru_cache(maxsize=1024)(self._count)
+        self._remembered = lru_cache(maxsize=1024)(self._tokenize)
         self._remembered_cut = lru_cache(maxsize=64)(self._cut)
 
     def count(self, text: str) -> int:
         """How many tokens ``text`` has."""
-        return self._remembered_count(text) if len(text) <= _SMALL else self._count(text)
+        return len(self._token_lengths(_without_surrogates(text)))
 
     def cut(self, text: str, unit: Unit = "token", size: int = 1) -> tuple[Piece, ...]:
         """Cut ``text`` into pieces of ``size`` units; joined they are ``text``.
@@ -149,12 +149,9 @@ class Tokenizer:
             while data[end] & 0xC0 == _CONTINUES:
                 end -= 1
             prefix = data[:end].decode()
-            if self._count(prefix) <= tokens:
+            if self.count(prefix) <= tokens:
                 return text[: len(prefix)]
         return ""
-
-    def _count(self, text: str) -> int:
-        return sum(map(len, self._stretches(_without_surrogates(text))))
 
     def _cut(self, text: str, unit: Unit, size: int) -> tuple[Piece, ...]:
         clean = _without_surrogates(text)
@@ -172,10 +169,13 @@ class Tokenizer:
             for piece, end in zip(pieces, ends, strict=True)
         )
 
-    def _token_lengths(self, clean: str) -> list[int]:
+    def _token_lengths(self, clean: str) -> bytes:
         """The bytes of each token of a text, counted."""
+        return self._remembered(clean) if len(clean) <= _SMALL else self._tokenize(clean)
+
+    def _tokenize(self, clean: str) -> bytes:
         length = self._lengths.__getitem__
-        return [length(token) for tokens in self._stretches(clean) for token in tokens]
+        return b"".join(bytes(map(length, tokens)) for tokens in self._stretches(clean))
 
     def _stretches(self, clean: str) -> Iterator[list[int]]:
         return map(self._encoding.encode_ordinary, _stretches(clean))

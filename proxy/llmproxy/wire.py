@@ -8,6 +8,7 @@ attributes of aiohttp; all else here is its public ``StreamResponse``.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from typing import cast
@@ -69,9 +70,11 @@ class Wire(web.StreamResponse):
         framing = b"Transfer-Encoding: chunked\r\n" if chunked else b""
         closing = b"" if keep_alive else b"Connection: close\r\n"
         self._head = head + framing + closing + b"\r\n"
+        self._transport: asyncio.WriteTransport | None = None
 
     async def _start(self, request: web.BaseRequest) -> AbstractStreamWriter:
         self._req = request
+        self._transport = request.transport
         writer = self._payload_writer = request._payload_writer  # noqa: SLF001  # see the head of this file
         if self._chunked_body:
             writer.enable_chunking()
@@ -87,14 +90,12 @@ class Wire(web.StreamResponse):
     @property
     def gone(self) -> bool:
         """Whether the client has left."""
-        transport = None if self._req is None else self._req.transport
-        return transport is None or transport.is_closing()
+        return self._transport is None or self._transport.is_closing()
 
     @property
     def buffered(self) -> int:
         """Bytes written that the client has not taken yet."""
-        transport = None if self._req is None else self._req.transport
-        return 0 if transport is None else transport.get_write_buffer_size()
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def write_chunks(self, chunks: Sequence[bytes], *, closes: bool = False) -> None:
         """Write in one go: the head where it is not out yet, chunks, and the body's end.
@@ -112,8 +113,10 @@ class Wire(web.StreamResponse):
                 writer.chunked = False
         else:
             data += chunks
-        if data:
-            writer._write(data[0] if len(data) == 1 else b"".join(data))  # noqa: SLF001
+        if data and self._transport is not None:
+            written = data[0] if len(data) == 1 else b"".join(data)
+            writer.output_size += len(written)
+            self._transport.write(written)
 
     async def write_eof(self, data: bytes = b"") -> None:
         """End the body, after ``data``; returns when a slow client has taken most of it."""
@@ -125,8 +128,7 @@ class Wire(web.StreamResponse):
         """Break the connection as the recorded one broke: what was written leaves first."""
         self._eof_sent = True
         self._keep_alive = False
-        request, self._req = self._req, None
-        transport = None if request is None else request.transport
+        self._req = None
         self._payload_writer = None
-        if transport is not None:
-            transport.close()
+        if self._transport is not None:
+            self._transport.close()

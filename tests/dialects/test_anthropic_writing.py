@@ -143,6 +143,7 @@ def test_a_stream_starts_with_an_empty_message_and_ends_with_its_usage() -> None
     message = told["message_start"]["message"]
     assert (message["content"], message["stop_reason"]) == ([], None)
     assert (message["usage"]["input_tokens"], message["usage"]["output_tokens"]) == (9, 1)
+    assert "output_tokens_details" not in message["usage"]
     assert told["message_delta"] == {
         "type": "message_delta",
         "delta": {"stop_reason": "end_turn", "stop_sequence": None, "stop_details": None},
@@ -166,6 +167,13 @@ def test_a_tool_calls_first_piece_is_empty_and_its_input_an_object() -> None:
     [block] = json.loads(whole)["content"]
     assert block["input"] == {"a": "x"}
     assert len(block["id"]) == len("toolu_01") + 22
+
+
+def test_a_call_is_the_models_own_and_not_that_of_code_which_it_runs() -> None:
+    whole, stream = both(answer(ToolCall("f", "{}"), finish="tool_calls"))
+    [block] = json.loads(whole)["content"]
+    started = dict(records(stream))["content_block_start"]["content_block"]
+    assert block["caller"] == started["caller"] == {"type": "direct"}
 
 
 def test_a_call_that_was_cut_off_has_no_input_and_streams_what_there_is() -> None:

@@ -50,6 +50,8 @@ from means import call_of, make_means, tokenizer
 STREAM = f"{MODEL}:streamGenerateContent?alt=sse"
 ARRAY = f"{MODEL}:streamGenerateContent"
 GENERATE = f"{MODEL}:generateContent"
+BEFORE_3 = "/v1beta/models/gemini-2.5-flash:generateContent"
+SSE = "streamGenerateContent?alt=sse"
 CALL = ToolCall("f", '{"a":"x"}')
 
 
@@ -73,7 +75,8 @@ def refusal_of(target: str, body: Any, **more: Any) -> Problem:
 
 def ask(operation: Operation, call: Call, **more: Any) -> Any:
     if isinstance(operation, Plain):
-        return operation.answer(call, make_means(call, **more)).body
+        body = operation.answer(call, make_means(call, **more)).body
+        return json.loads(body) if isinstance(body, bytes) else body
     return operation.read_prompt(call)
 
 
@@ -107,8 +110,8 @@ def frames_of(answer: Answer, body: Any = None, target: str = STREAM) -> list[Fr
     return list(frames)
 
 
-def chunks_of(answer: Answer, body: Any = None) -> list[Any]:
-    shown = [frame.data for frame in frames_of(answer, body) if frame.data]
+def chunks_of(answer: Answer, body: Any = None, target: str = STREAM) -> list[Any]:
+    shown = [frame.data for frame in frames_of(answer, body, target) if frame.data]
     return [json.loads(data.removeprefix(b"data: ").removesuffix(b"\r\n\r\n")) for data in shown]
 
 
@@ -476,7 +479,7 @@ def test_a_result_nested_without_end_is_refused() -> None:
 
 
 def test_a_whole_reply_in_full() -> None:
-    body = written_body(answer_of(Text("Hello there.")))
+    body = written_body(answer_of(Text("Hello there.")), target=BEFORE_3)
     assert body == {
         "candidates": [
             {
@@ -491,7 +494,7 @@ def test_a_whole_reply_in_full() -> None:
             "totalTokenCount": 12,
             "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 9}],
         },
-        "modelVersion": "gemini-3-flash",
+        "modelVersion": "gemini-2.5-flash",
         "responseId": body["responseId"],
     }
     assert len(body["responseId"]) == 22
@@ -554,10 +557,11 @@ def test_thoughts_come_first_and_only_where_they_are_asked_for() -> None:
     answer = answer_of(Reasoning("Let me see."), Text("Yes."))
     asked = {"contents": HELLO, "generationConfig": SHOWN}
     shown = written_body(answer, asked)
-    parts = [{"text": "Let me see.", "thought": True}, {"text": "Yes."}]
-    assert shown["candidates"][0]["content"]["parts"] == parts
+    thought, text = shown["candidates"][0]["content"]["parts"]
+    assert thought == {"text": "Let me see.", "thought": True}
+    assert (text["text"], "thought" in text) == ("Yes.", False)
     hidden = written_body(answer, {"contents": HELLO})
-    assert hidden["candidates"][0]["content"]["parts"] == parts[1:]
+    assert hidden["candidates"][0]["content"]["parts"] == [text]
     for body in (shown, hidden):
         assert body["usageMetadata"]["thoughtsTokenCount"] == 4
         assert body["usageMetadata"]["candidatesTokenCount"] == 2
@@ -590,10 +594,59 @@ def test_calls_are_whole_in_one_part_and_one_chunk_each() -> None:
     assert [part["functionCall"]["args"] for part in parts[1:]] == [{"a": "x"}, {}]
     chunks = chunks_of(answer)
     assert all(len(chunk["candidates"][0]["content"]["parts"]) == 1 for chunk in chunks)
-    assert chunks[-1]["candidates"][0]["content"]["parts"][0]["functionCall"]["name"] == "g"
-    assert chunks[-1]["candidates"][0]["finishReason"] == "STOP"
+    assert chunks[-2]["candidates"][0]["content"]["parts"][0]["functionCall"]["name"] == "g"
     tokens = tokenizer().count
-    assert frames_of(answer)[-2].tokens == tokens("f") + tokens('{"a":"x"}')
+    assert frames_of(answer)[-3].tokens == tokens("f") + tokens('{"a":"x"}')
+
+
+def test_since_gemini_3_a_streams_finish_reason_comes_alone_behind_a_call() -> None:
+    before, last = (chunk["candidates"][0] for chunk in chunks_of(answer_of(CALL)))
+    assert "finishReason" not in before
+    assert last == {
+        "content": {"parts": [{"text": ""}], "role": "model"},
+        "finishReason": "STOP",
+        "index": 0,
+    }
+    (only,) = chunks_of(answer_of(CALL), target=f"{BEFORE_3.partition(':')[0]}:{SSE}")
+    assert "functionCall" in only["candidates"][0]["content"]["parts"][0]
+    assert only["candidates"][0]["finishReason"] == "STOP"
+
+
+def test_a_whole_reply_that_ends_with_a_call_says_so_in_words() -> None:
+    (called,) = written_body(answer_of(Text("Look:"), CALL))["candidates"]
+    assert called["finishMessage"]
+    types.Candidate.model_validate(called)
+    (spoken,) = written_body(answer_of(Text("Look:")))["candidates"]
+    assert "finishMessage" not in spoken
+
+
+SIGNED = [
+    # model, parts that are signed where the reply calls twice, and where it only speaks
+    ("gemini-3-flash", [False, True, False], [True]),
+    ("gemini-2.5-pro", [False, True, False], [False]),
+    ("gemini-2.0-flash", [False, False, False], [False]),
+]
+
+
+@pytest.mark.parametrize(("model", "called", "spoken"), SIGNED)
+def test_the_first_call_is_signed_or_since_gemini_3_the_text(
+    model: str, called: list[bool], spoken: list[bool]
+) -> None:
+    path = f"/v1/models/{model}"
+    for parts, signed in (
+        ((Text("Look"), CALL, ToolCall("g", "")), called),
+        ((Text("Look"),), spoken),
+    ):
+        answer = answer_of(*parts)
+        whole = written_body(answer, target=f"{path}:generateContent")
+        shown = whole["candidates"][0]["content"]["parts"]
+        assert ["thoughtSignature" in part for part in shown] == signed
+        for part in shown:
+            types.Part.model_validate(part)
+        chunks = chunks_of(answer, target=f"{path}:{SSE}")
+        told = [chunk["candidates"][0]["content"]["parts"][0] for chunk in chunks]
+        marks = [part["thoughtSignature"] for part in told if "thoughtSignature" in part]
+        assert marks == [part["thoughtSignature"] for part in shown if "thoughtSignature" in part]
 
 
 @pytest.mark.parametrize(
@@ -622,7 +675,7 @@ def test_a_filter_leaves_a_candidate_without_content() -> None:
         assert written_body(answer)["candidates"] == expected
         assert [chunk["candidates"] for chunk in chunks_of(answer)] == [expected]
     spoken = written_body(answer_of(Refusal("I will not."), finish="refusal"))["candidates"][0]
-    assert spoken["content"]["parts"] == [{"text": "I will not."}]
+    assert [part["text"] for part in spoken["content"]["parts"]] == ["I will not."]
     assert spoken["finishReason"] == "STOP"
 
 
@@ -656,7 +709,7 @@ def test_an_enum_is_said_without_quotes_and_costs_only_its_own_tokens() -> None:
     config = {"responseMimeType": "text/x.enum", "responseSchema": {"enum": ["red"]}}
     body = {"contents": HELLO, "generationConfig": config}
     whole = written_body(answer_of(Text('"red"')), body)
-    assert whole["candidates"][0]["content"]["parts"] == [{"text": "red"}]
+    assert [part["text"] for part in whole["candidates"][0]["content"]["parts"]] == ["red"]
     assert whole["usageMetadata"]["candidatesTokenCount"] == tokenizer().count("red")
     assert chunks_of(answer_of(Text('"red"')), body)[-1]["usageMetadata"] == whole["usageMetadata"]
 

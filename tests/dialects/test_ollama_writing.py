@@ -52,7 +52,7 @@ def plain(target: str, body: Any = None, models: Catalogue | None = None, **more
     operation, call = call_of(OLLAMA.operations, target, body, **more)
     assert isinstance(operation, Plain)
     made = operation.answer(call, make_means(call, models, took=1.0))
-    return json.loads(encode(made.body))
+    return json.loads(made.body if isinstance(made.body, bytes) else encode(made.body))
 
 
 # What is read

@@ -18,7 +18,7 @@ from dialects.clients import typed
 from llmproxy.dialects.openai.embeddings import EMBEDDINGS
 from llmproxy.dialects.openai.models import MODELS
 from llmproxy.dialects.openai.moderations import MODERATIONS, PHRASES
-from llmproxy.dialects.operation import Plain, PlainReply, Refused, encode
+from llmproxy.dialects.operation import Plain, PlainReply, Refused, encode, encode_rows
 from llmproxy.models import KNOWN, Catalogue, Model
 from means import call_of, make_means, tokenizer
 
@@ -31,7 +31,7 @@ def reply(target: str, body: Any = None, models: Catalogue | None = None, **more
     made = operation.answer(call, make_means(call, models))
     assert isinstance(made, PlainReply)
     assert made.status == 200
-    return json.loads(encode(made.body))
+    return json.loads(made.body if isinstance(made.body, bytes) else encode(made.body))
 
 
 # Embeddings
@@ -73,6 +73,17 @@ def test_inputs_keep_their_order_and_are_counted() -> None:
     assert body["data"][1]["embedding"] == vector(input="bye")
     tokens = tokenizer().count("hello world") + tokenizer().count("bye")
     assert body["usage"] == {"prompt_tokens": tokens, "total_tokens": tokens}
+
+
+@given(
+    model=st.text(st.characters(codec=None)) | st.just('"data":[]'),
+    rows=st.lists(st.lists(st.floats(allow_nan=False), max_size=3) | st.text(), max_size=4),
+)
+def test_rows_written_one_by_one_are_the_json_of_the_whole(model: str, rows: list[Any]) -> None:
+    value = {"model": model, "data": [], "object": "list"}
+    made = json.loads(encode_rows(value, "data", rows))
+    assert made == {**value, "data": rows}
+    assert list(made) == list(value)
 
 
 def test_tokens_are_counted_by_their_number() -> None:

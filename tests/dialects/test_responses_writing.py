@@ -131,6 +131,7 @@ def test_calls_and_results_are_read_as_chat_completions_has_them() -> None:
         {"role": "user", "content": "2+2?"},
         {"type": "reasoning", "id": "rs_1", "summary": []},
         {
+            "id": "msg_1",
             "role": "assistant",
             "type": "message",
             "content": [{"type": "output_text", "text": "So"}],
@@ -167,6 +168,44 @@ def test_calls_and_results_are_read_as_chat_completions_has_them() -> None:
 def test_items_of_tools_that_the_provider_runs_say_nothing(item: dict[str, Any]) -> None:
     prompt, _ = ask({"input": [item, {"role": "user", "content": "hi"}]})
     assert prompt.messages == (Message("user", "hi"),)
+
+
+@pytest.mark.parametrize(
+    ("model", "effort", "thinks"),
+    [
+        ("gpt-5-mini", "medium", True),
+        ("o4-mini", "medium", True),
+        ("gpt-5.4", "none", False),
+        ("gpt-5.2-pro", "medium", True),
+        ("gpt-5.6", "medium", True),
+        ("gpt-4.1", None, False),
+    ],
+)
+def test_a_model_that_is_told_no_effort_has_one_of_its_own(
+    model: str, effort: str | None, thinks: bool
+) -> None:
+    prompt, means = ask({"model": model, "input": "hi"})
+    assert prompt.reasoning is thinks
+    body = write_body(prompt, answer(Text("x")), means)
+    assert body["reasoning"] == {"effort": effort, "summary": None}
+    asked, means = ask({"model": model, "input": "hi", "reasoning": {"effort": "high"}})
+    assert asked.reasoning
+    assert write_body(asked, answer(Text("x")), means)["reasoning"]["effort"] == "high"
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        {"role": "assistant", "id": "msg_1", "type": "message", "content": "So"},
+        CALL,
+        {"type": "reasoning", "summary": []},
+    ],
+)
+def test_reasoning_goes_with_what_it_led_to(after: dict[str, Any]) -> None:
+    items = [{"type": "reasoning", "id": "rs_1", "summary": []}, after]
+    ask({"input": [*items, *([RESULT] if after is CALL else [])]})
+    without_id = [{"type": "reasoning", "summary": []}, {"role": "user", "content": "x"}]
+    ask({"input": without_id})
 
 
 def test_images_and_files_are_counted() -> None:

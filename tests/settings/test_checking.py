@@ -71,7 +71,7 @@ FILE_MISTAKES = [
     ),
     (
         "pace: {tokens_per_second: fast}",
-        'proxy.yml:1:27: pace.tokens_per_second: "fast" is not a number; write one such as 20 or 2.5',
+        'proxy.yml:1:27: pace.tokens_per_second: "fast" is no number of 0 or more; write one such as 20 or 2.5',
     ),
     (
         "models: {table: {m: {ttfs: 1s}}}",

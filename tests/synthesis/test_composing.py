@@ -91,6 +91,28 @@ def test_tools_are_called_as_often_as_is_set() -> None:
     assert not any(compose(prompt, seed, tool_calls=0.0)[0].calls for seed in range(20))
 
 
+def test_many_choices_share_the_bounds_of_one_reply() -> None:
+    few = replace(ASKED, count=3)
+    assert [
+        len(choice.text) for choice in compose(few, wishes=Wishes(length=900), longest=1500)
+    ] == [pytest.approx(len(compose(wishes=Wishes(length=500))[0].text), rel=0.3)] * 3
+    many = replace(ASKED, count=20)
+    made = compose(many, wishes=Wishes(length=100_000), longest=20_000)
+    assert {tokenizer().count(choice.text) for choice in made} == {1000}
+    scripted = compose(replace(ASKED, count=2), wishes=says("word " * 5000), longest=3000)
+    assert [choice.finish for choice in scripted] == ["length", "length"]
+
+
+def test_many_choices_share_the_work_that_one_schema_may_cost() -> None:
+    doubled: dict[str, Any] = {"type": "string"}
+    for _ in range(9):
+        doubled = {"type": "object", "properties": {"l": doubled, "r": doubled}}
+        doubled["required"] = ["l", "r"]
+    assert compose(replace(ASKED, format=Format(doubled)))
+    with pytest.raises(SchemaRefused, match="steps"):
+        compose(replace(ASKED, format=Format(doubled), count=128))
+
+
 def test_a_forced_tool_is_called_even_where_none_would_be() -> None:
     prompt = replace(ASKED, tools=TOOLS, choice=ToolChoice("required"))
     assert compose(prompt, tool_calls=0.0)[0].calls
@@ -125,6 +147,8 @@ def test_a_tool_whose_schema_nothing_fits_gives_text_unless_it_is_forced() -> No
     assert compose(replace(ASKED, tools=impossible))[0].finish == "stop"
     forced = compose(replace(ASKED, tools=impossible, choice=ToolChoice("required")))
     assert forced[0].calls[0].arguments == "{}"
+    several = replace(ASKED, tools=(*impossible, TOOLS[0]), choice=ToolChoice("required"))
+    assert {compose(several, seed)[0].calls[0].name for seed in range(10)} == {"one"}
 
 
 def test_structured_output_fits_its_schema() -> None:

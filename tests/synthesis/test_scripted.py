@@ -65,6 +65,15 @@ def test_an_error_may_be_a_status_alone() -> None:
     assert (script.stream_error.problem.code, script.after_chunks) == ("overloaded", 3)
 
 
+def test_how_much_comes_before_an_error_is_said_in_it_or_beside_it() -> None:
+    assert read_script({"stream_error": {"after_chunks": 4}}).after_chunks == 4
+    assert read_script({"stream_error": {}, "after_chunks": 5}).after_chunks == 5
+    with pytest.raises(ScriptError, match=r"^error\.after_chunks: no such member"):
+        read_script({"error": {"after_chunks": 4}})
+    with pytest.raises(ScriptError, match=r"^stream_error\.after_chunks: must be a whole number"):
+        read_script({"stream_error": {"after_chunks": -1}})
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [
@@ -89,6 +98,8 @@ def test_an_error_may_be_a_status_alone() -> None:
         ({"error": {"retry_after": float("inf")}}, "error.retry_after: must be a number of seconds"),
         ({"error": {"headers": {"a b": "c"}}}, "error.headers: 'a b' cannot be set"),
         ({"error": {"headers": {"Content-Length": "1"}}}, "error.headers: 'Content-Length' cannot be"),
+        ({"error": {"headers": {"Upgrade": "h2c"}}}, "error.headers: 'Upgrade' cannot be"),
+        ({"error": {"headers": {"X-Llmproxy-Source": "x"}}}, "error.headers: 'X-Llmproxy-Source' ca"),
         ({"error": {"headers": {"x": "a\r\nb: c"}}}, "error.headers.x: must be one line"),
     ],
 )  # fmt: skip

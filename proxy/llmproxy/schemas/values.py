@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from llmproxy.schemas import plausible
-from llmproxy.schemas.bounds import MAX_DEPTH, MAX_ITEMS, Budget, Dead, Impossible
+from llmproxy.schemas.bounds import MAX_DEPTH, MAX_ITEMS, STEPS, Budget, Dead, Impossible
 from llmproxy.schemas.branches import Choices, Flattener
 from llmproxy.schemas.checking import Checker, identity
 from llmproxy.schemas.containers import (
@@ -42,7 +42,13 @@ from llmproxy.schemas.scalars import make_integer, make_number, make_text
 __all__ = ["Impossible", "make", "normalise"]
 
 
-def make(schema: Mapping[str, Any] | bool | None, rng: random.Random, *, hint: str = "") -> Any:
+def make(
+    schema: Mapping[str, Any] | bool | None,
+    rng: random.Random,
+    *,
+    hint: str = "",
+    steps: int = STEPS,
+) -> Any:
     """A JSON value that validates against ``schema``.
 
     Args:
@@ -50,6 +56,7 @@ def make(schema: Mapping[str, Any] | bool | None, rng: random.Random, *, hint: s
             tool without parameters, gives ``{}``. It is not changed.
         rng: what is random comes from here and from nowhere else.
         hint: what the value is for, such as the name of a property: ``city``.
+        steps: how much work it may be.
 
     Returns:
         Plain dicts, lists, texts, finite numbers, booleans and None, shared with nothing.
@@ -62,7 +69,7 @@ def make(schema: Mapping[str, Any] | bool | None, rng: random.Random, *, hint: s
     lean = schema
     if isinstance(schema, Mapping):
         lean = {name: schema[name] for name in schema if name not in _DEFINITIONS}
-    return _Maker(schema, rng).make(normalise(lean), hint)
+    return _Maker(schema, rng, steps).make(normalise(lean), hint)
 
 
 _DEFINITIONS = ("$defs", "definitions")  # read when a reference names them
@@ -112,9 +119,9 @@ _IMPLIED: dict[str, tuple[str, ...]] = {
 class _Maker:
     """Makes one value; holds how far it may go and where it is."""
 
-    def __init__(self, root: Any, rng: random.Random) -> None:
+    def __init__(self, root: Any, rng: random.Random, steps: int) -> None:
         self._rng = rng
-        self._budget = Budget()
+        self._budget = Budget(steps)
         self._patterns = Patterns(self._budget)
         self._checker = Checker(References(root), self._patterns, self._budget)
         self._open: dict[str, int] = {}

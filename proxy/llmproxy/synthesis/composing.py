@@ -18,12 +18,20 @@ from typing import Any, Protocol
 from llmproxy.answer import Answer, Choice, Finish, Part, Reasoning, Refusal, Text, ToolCall, Usage
 from llmproxy.interaction import Problem
 from llmproxy.prompt import Prompt, Tool
+from llmproxy.schemas.bounds import STEPS
 from llmproxy.schemas.values import Impossible, make
 from llmproxy.synthesis import text as prose
 from llmproxy.synthesis.limiting import limit, part_tokens, stop_at
 from llmproxy.synthesis.mock import MockSettings
 from llmproxy.synthesis.scripted import Script
 from llmproxy.synthesis.wishes import Wishes
+
+LEAST_TOKENS = 500
+LEAST_STEPS = 1_000
+"""What each choice may have and cost at the least, however many share one reply's bounds."""
+
+_MOST_TRIED = 8
+"""Tools that a forced call is tried with."""
 
 
 class Tokens(Protocol):
@@ -40,6 +48,9 @@ class SchemaRefused(ValueError):  # named after what happened
 @dataclass(frozen=True, slots=True)
 class Composer:
     """Makes the choices of one reply.
+
+    Several choices share what bounds one reply, so that a short request cannot ask for work
+    without end.
 
     Attributes:
         tool_calls: how often a tool is called where it may be, 0 to 1.
@@ -67,7 +78,7 @@ class Composer:
         parts = tuple(self._scripted(script) if script else self._parts())
         finish = (script and script.finish) or _finish(parts)
         choice = stop_at(Choice(parts, finish), self.prompt.stop)
-        asked, most = self.prompt.max_tokens, self.settings.longest
+        asked, most = self.prompt.max_tokens, self._longest
         most = most if asked is None else min(asked, most)
         limited = limit(choice, most, self.tokens.count, self.tokens.head)
         if limited is not choice and script and script.finish:
@@ -115,7 +126,9 @@ class Composer:
         chosen = self.rng.sample(tools, several)
         calls = tuple(call for tool in chosen if (call := self._call(tool)) is not None)
         if not calls and forced:
-            return (ToolCall(chosen[0].name, "{}"),)
+            others = (self._call(tool) for tool in tools[:_MOST_TRIED] if tool not in chosen)
+            found = next((call for call in others if call is not None), None)
+            return (found or ToolCall(chosen[0].name, "{}"),)
         return calls
 
     def _call(self, tool: Tool) -> ToolCall | None:
@@ -124,7 +137,8 @@ class Composer:
             words = prose.of_length(20, self.rng, self.tokens.count)
             return ToolCall(tool.name, words, custom=True)
         try:
-            arguments = make(tool.schema or {"type": "object"}, self.rng, hint=tool.name)
+            schema = tool.schema or {"type": "object"}
+            arguments = make(schema, self.rng, hint=tool.name, steps=self._steps)
         except Impossible:
             return None
         if not isinstance(arguments, dict):
@@ -150,7 +164,7 @@ class Composer:
         if schema is None:
             return _json({"answer": prose.of_length(12, self.rng, self.tokens.count)})
         try:
-            return _json(make(schema, self.rng))
+            return _json(make(schema, self.rng, steps=self._steps))
         except Impossible as error:
             raise SchemaRefused(str(error)) from error
 
@@ -159,11 +173,22 @@ class Composer:
         wishes = self.wishes
         if wishes.seconds is not None:
             size = prose.tokens_for_duration(wishes.seconds, self.speed or 10.0)
-            return min(size, self.settings.longest)
+            return min(size, self._longest)
         length = self.settings.response_length if wishes.length is None else wishes.length
         if isinstance(length, str):
             length = prose.tokens_for(length, self.rng, self.speed)  # type: ignore[arg-type]  # one of LENGTHS
-        return None if length is None else min(length, self.settings.longest)
+        return None if length is None else min(length, self._longest)
+
+    @property
+    def _longest(self) -> int:
+        """The most tokens of one choice."""
+        longest, count = self.settings.longest, max(self.prompt.count, 1)
+        return min(longest, max(longest // count, LEAST_TOKENS))
+
+    @property
+    def _steps(self) -> int:
+        """The steps that a value of one choice may cost."""
+        return max(STEPS // max(self.prompt.count, 1), LEAST_STEPS)
 
 
 def _finish(parts: tuple[Part, ...]) -> Finish:

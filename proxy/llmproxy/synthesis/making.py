@@ -22,7 +22,7 @@ from itertools import chain, zip_longest
 from typing import Any
 
 from llmproxy import rhythm
-from llmproxy.answer import Choice, ToolCall
+from llmproxy.answer import Answer, Choice, ToolCall
 from llmproxy.dialects.dialect import Dialect, header
 from llmproxy.dialects.operation import (
     ALNUM,
@@ -103,9 +103,15 @@ class Composed:
     prompt: Prompt
     script: Script | None
     pace: PaceSettings
-    choices: tuple[Choice, ...]
+    answer: Answer
     entering: int
     tokenizer: Tokenizer
+
+    @property
+    def size(self) -> int:
+        """The characters of all that is said."""
+        parts = (part for choice in self.answer.choices for part in choice.parts)
+        return sum(len(p.arguments if isinstance(p, ToolCall) else p.text) for p in parts)
 
 
 def read_body(body: bytes) -> Any:
@@ -123,15 +129,23 @@ def read_body(body: bytes) -> Any:
     except json.JSONDecodeError as error:
         why = f"{error.msg} at line {error.lineno} column {error.colno}"
         raise Refused(_unreadable(why)) from None
-    except ValueError as error:
-        raise Refused(_unreadable(f"{error}"[:200].partition("'")[0].strip(" :"))) from None
+    except UnicodeDecodeError as error:
+        raise Refused(_unreadable(f"it is not UTF-8 at byte {error.start}")) from None
+    except _NoNumberError as error:
+        raise Refused(_unreadable(f"{error}")) from None
+    except ValueError:
+        raise Refused(_unreadable("it holds a number with too many digits")) from None
     if body.count(b"[") + body.count(b"{") > DEEPEST and _deep(value):
         raise Refused(_unreadable(f"it is nested deeper than {DEEPEST} levels"))
     return value
 
 
+class _NoNumberError(ValueError):
+    """A word that Python reads as a number and JSON does not know."""
+
+
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+    raise _NoNumberError(f"{name} is not JSON")
 
 
 _DECODER = json.JSONDecoder(parse_constant=_no_constant)
@@ -217,7 +231,8 @@ class Making:
         pace = _reading(resolve, manner.pace, manner.paces.get(prompt.model), prompt.body)
         choices = self._choices(prompt, wishes, tokenizer, pace)
         entering = count_prompt(prompt, tokenizer.count)
-        return Composed(prompt, wishes.script, pace, choices, entering, tokenizer)
+        answer = answer_of(choices, entering, tokenizer.count, wishes.script)
+        return Composed(prompt, wishes.script, pace, answer, entering, tokenizer)
 
     def text(self, operation: Text, composed: Composed) -> Reply:
         """The answer to a prompt, whole or as a stream."""
@@ -227,11 +242,14 @@ class Making:
         broken = script and self._due(script.stream_error)
         if broken and not prompt.stream:
             return self.refuse(broken.problem, broken.headers)
-        tokenizer = composed.tokenizer
-        timeline = self._timeline(prompt.model, pace, composed.choices, tokenizer)
-        timing = _Timing(pace, composed.entering, self._at.load, timeline, self._pacer)
-        choices = timing.in_time(composed.choices, tokenizer)
-        answer = answer_of(choices, composed.entering, tokenizer.count, script)
+        tokenizer, answer = composed.tokenizer, composed.answer
+        timeline = self._timeline(prompt.model, pace, answer.choices, tokenizer)
+        # where nothing is random none is drawn from, and to seed one costs more than to reckon
+        pacer = self._pacer if pace.jitter or pace.chunk_jitter else lambda: self._each
+        timing = _Timing(pace, composed.entering, self._at.load, timeline, pacer)
+        choices = timing.in_time(answer.choices, tokenizer)
+        if choices is not answer.choices:
+            answer = answer_of(choices, composed.entering, tokenizer.count, script)
         pieces = [] if timing.instant else _pieces(answer.choices, tokenizer, pace)
         means = self._means(tokenizer, pace, timing.whole(pieces))
         if not prompt.stream:

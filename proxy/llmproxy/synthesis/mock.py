@@ -28,7 +28,7 @@ class MockSettings:
         None, "how long a reply is: in words or in tokens; null as the style has it", reload=True
     )
     longest: Annotated[int, COUNT] = setting(
-        100_000, "the most tokens that a reply may have, whatever is asked for", reload=True
+        32_000, "the most tokens that a reply may have, whatever is asked for", reload=True
     )
     tool_calls: Annotated[float, FRACTION] = setting(
         0.75,

@@ -54,7 +54,8 @@ def problem_of(
 
 def unknown_url(method: str, path: str) -> Problem:
     """What a provider says to a path that it does not serve."""
-    return Problem(404, f"Invalid URL ({method} {path[:300]})", code="unknown_url")
+    message = f"Invalid URL ({method} {path[:300]}): llmproxy makes no reply up for it."
+    return Problem(404, message, code="unknown_url")
 
 
 def _phrase(status: int) -> str:

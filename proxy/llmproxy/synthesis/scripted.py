@@ -24,7 +24,12 @@ _MEMBERS = (
     "text", "reasoning", "refusal", "tool_calls", "finish", "usage", "error", "stream_error",
     "after_chunks", "echo",
 )  # fmt: skip
-_OURS = ("host", "content-length", "transfer-encoding", "connection", "content-encoding")
+_OURS = re.compile(
+    "(?:host|content-length|content-encoding|transfer-encoding|connection|keep-alive|upgrade"
+    "|te|trailer|x-llmproxy-.*)",
+    re.IGNORECASE,
+)
+"""Headers that are HTTP's between two hosts, and those that say where a reply is from."""
 
 
 class ScriptError(ValueError):
@@ -88,7 +93,7 @@ def read_script(value: object) -> Script:
         echo=_flag(value, "echo"),
         error=_failure(value, "error"),
         stream_error=_failure(value, "stream_error"),
-        after_chunks=_whole(value, "after_chunks") or 0,
+        after_chunks=_after_chunks(value),
     )
 
 
@@ -133,7 +138,9 @@ def _failure(value: Mapping[str, Any], name: str) -> Failure | None:
         said = {"message": said}
     if not isinstance(said, Mapping):
         raise ScriptError(f"{name}: must be an object with status and message")
-    known = ("status", "message", "type", "code", "param", "headers", "retry_after", "times")
+    known = ["status", "message", "type", "code", "param", "headers", "retry_after", "times"]
+    if name == "stream_error":
+        known.append("after_chunks")
     for member in said:
         if member not in known:
             raise ScriptError(f"{name}.{member}: no such member; there are {', '.join(known)}")
@@ -151,10 +158,18 @@ def _failure(value: Mapping[str, Any], name: str) -> Failure | None:
     return Failure(problem, _headers(said, f"{name}.headers"), _whole(said, f"{name}.times"))
 
 
+def _after_chunks(value: Mapping[str, Any]) -> int:
+    """In ``stream_error``, or beside it."""
+    beside, failing = _whole(value, "after_chunks"), value.get("stream_error")
+    if beside is None and isinstance(failing, Mapping):
+        return _whole(failing, "stream_error.after_chunks") or 0
+    return beside or 0
+
+
 def _headers(value: Mapping[str, Any], place: str) -> Headers:
     lines = _mapping(value, place)
     for name, text in lines.items():
-        if not _HEADER.fullmatch(name) or name.lower() in _OURS:
+        if not _HEADER.fullmatch(name) or _OURS.fullmatch(name):
             raise ScriptError(f"{place}: {name[:40]!r} cannot be set")
         if not isinstance(text, str) or not _VALUE.fullmatch(text):
             raise ScriptError(f"{place}.{name}: must be one line of printable ASCII")

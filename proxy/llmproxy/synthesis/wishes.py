@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from llmproxy.kinds import RESPONSE_LENGTHS
+from llmproxy.prompt import Prompt
 from llmproxy.synthesis.scripted import Script, ScriptError, read_script
 
+_USUAL, _LONG = 1_500, 10_000
+"""Tokens of a reply whose length is a word, and tokens that take milliseconds to make."""
 LONGEST_SECONDS = 86_400.0
 
 
@@ -32,6 +35,23 @@ def read_wishes(body: Mapping[str, Any]) -> Wishes:
         ScriptError: one cannot be; the message names the member.
     """
     return Wishes(_script(body), _length(body), _seconds(body))
+
+
+def is_heavy(prompt: Prompt, usual: str | int | None) -> bool:
+    """Whether a reply may take more than some milliseconds to make.
+
+    A guess from what is asked for: choices, length, probabilities.
+    ``usual`` is the length that the settings give a reply.
+    """
+    body = prompt.body
+    length = body.get("response_length") or usual
+    tokens = length if type(length) is int else _USUAL
+    if body.get("duration_seconds") is not None:
+        tokens = _LONG
+    if isinstance(said := body.get("mock_response"), str):
+        tokens = max(tokens, len(said) // 4)
+    work = tokens * prompt.count * (10 if body.get("logprobs") or body.get("top_logprobs") else 1)
+    return work > _LONG
 
 
 def _script(body: Mapping[str, Any]) -> Script | None:

@@ -110,7 +110,7 @@ def write_body(prompt: Prompt, answer: Answer, means: Means) -> dict[str, Any]:
         **head,
         "content": blocks,
         **_end(choice),
-        "usage": _usage(answer.usage, answer.usage.output, answer.usage.reasoning),
+        "usage": _usage(answer.usage),
     }
 
 
@@ -127,11 +127,20 @@ def _parts(choice: Choice) -> Iterator[Any]:
 
 
 def _block(part: Any, means: Means, *, shown: bool) -> dict[str, Any]:
-    """A whole block; a tool call that was cut off has the input ``{}``."""
+    """A whole block; a tool call that was cut off has the input ``{}``.
+
+    The caller of each is the model itself, not code that it runs.
+    """
     if isinstance(part, ToolCall):
         id = part.id or means.new_id("toolu_01", 22)
         arguments = parse_object(part.arguments)
-        return {"type": "tool_use", "id": id, "name": part.name, "input": arguments}
+        return {
+            "type": "tool_use",
+            "id": id,
+            "name": part.name,
+            "input": arguments,
+            "caller": {"type": "direct"},
+        }
     if isinstance(part, Reasoning):
         text = part.text if shown else ""
         return {"type": "thinking", "thinking": text, "signature": _signature(part.text)}
@@ -158,23 +167,33 @@ def _end(choice: Choice) -> dict[str, Any]:
     }
 
 
-def _usage(usage: Usage, output: int, thinking: int) -> dict[str, Any]:
-    return {
-        **_counts(usage, output, thinking),
-        "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
-        "service_tier": "standard",
-        "inference_geo": "not_available",
-    }
+def _usage(usage: Usage) -> dict[str, Any]:
+    return {**_counts(usage, usage.output), **_thinking(usage.reasoning), **_SERVED}
 
 
-def _counts(usage: Usage, output: int, thinking: int) -> dict[str, Any]:
+def _usage_at_start(usage: Usage) -> dict[str, Any]:
+    """What a stream begins with: one token, and nothing yet of what was thought."""
+    return {**_counts(usage, min(1, usage.output)), **_SERVED}
+
+
+_SERVED = {
+    "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
+    "service_tier": "standard",
+    "inference_geo": "not_available",
+}
+
+
+def _counts(usage: Usage, output: int) -> dict[str, Any]:
     return {
         "input_tokens": usage.input,
         "cache_creation_input_tokens": 0,
         "cache_read_input_tokens": 0,
         "output_tokens": output,
-        "output_tokens_details": {"thinking_tokens": thinking},
     }
+
+
+def _thinking(tokens: int) -> dict[str, Any]:
+    return {"output_tokens_details": {"thinking_tokens": tokens}}
 
 
 def write_stream(prompt: Prompt, answer: Answer, means: Means) -> Iterator[Frame]:
@@ -185,7 +204,7 @@ def write_stream(prompt: Prompt, answer: Answer, means: Means) -> Iterator[Frame
     """
     choice, usage = answer.first, answer.usage
     nothing = {"stop_reason": None, "stop_sequence": None, "stop_details": None}
-    started = _usage(usage, min(1, usage.output), 0)
+    started = _usage_at_start(usage)
     head = _head(prompt, means)
     yield _event("message_start", {"message": {**head, "content": [], **nothing, "usage": started}})
     shown = words.shows_thinking(prompt.body)
@@ -195,7 +214,7 @@ def write_stream(prompt: Prompt, answer: Answer, means: Means) -> Iterator[Frame
         yield from _block_frames(part, block, index, means, shown=shown)
         blocks.append(block)
     threads.keep(means.call, head["id"], blocks)
-    counts = _counts(usage, usage.output, usage.reasoning)
+    counts = {**_counts(usage, usage.output), **_thinking(usage.reasoning)}
     yield _event("message_delta", {"delta": _end(choice), "usage": counts})
     yield _event("message_stop", {})
 

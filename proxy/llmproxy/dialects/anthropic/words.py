@@ -26,6 +26,8 @@ WITHOUT_SAMPLING = "2026-10-21"
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _PROVIDED = re.compile(r"[a-z][a-z0-9_]*_\d{8}|mcp_toolset")
 _EFFORTS = ("low", "medium", "high", "xhigh", "max")
+_WITHOUT_XHIGH = re.compile(r"claude-[a-z]+-4-[0-6](?!\d)")
+"""Models that know the effort ``max`` but not the one below it."""
 _VALID = {
     "a string": "a valid string",
     "an integer": "a valid integer",
@@ -210,7 +212,9 @@ def read_format(fields: Fields) -> Format | None:
     """``output_config.format``, or what it was called in its beta, ``output_format``."""
     config = fields.group("output_config")
     if config:
-        config.text("effort", *_EFFORTS)
+        effort = config.text("effort", *_EFFORTS)
+        if effort == "xhigh" and _WITHOUT_XHIGH.match(fields.text("model") or ""):
+            config.refuse("effort", "This model does not support the effort level 'xhigh'")
     wanted = (config and config.group("format")) or fields.group("output_format")
     if wanted is None:
         return None

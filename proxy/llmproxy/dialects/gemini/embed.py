@@ -8,7 +8,7 @@ are from ``google-genai`` 3.4 and Google's API reference.
 from __future__ import annotations
 
 from llmproxy.dialects.gemini import words
-from llmproxy.dialects.operation import Call, Means, Plain, PlainReply
+from llmproxy.dialects.operation import Call, Means, Plain, PlainReply, encode_rows
 from llmproxy.dialects.reading import Fields
 from llmproxy.synthesis.vectors import unit_vector
 
@@ -44,7 +44,8 @@ def batch_embed(call: Call, means: Means) -> PlainReply:
     if len(requests) > MOST_REQUESTS:
         fields.refuse("requests", f"must hold at most {MOST_REQUESTS} requests in one batch")
     default = _default(call, means)
-    return PlainReply({"embeddings": [_embedding(request, default) for request in requests]})
+    rows = (_embedding(request, default) for request in requests)
+    return PlainReply(encode_rows({"embeddings": []}, "embeddings", rows))
 
 
 def _default(call: Call, means: Means) -> int:

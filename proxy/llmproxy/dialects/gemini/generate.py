@@ -13,8 +13,10 @@ reference.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import re
+from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,7 +33,11 @@ from llmproxy.prompt import Prompt
 _EVENT = b"data: "
 _EVENT_END = b"\r\n\r\n"
 _LOWER = "abcdefghijklmnopqrstuvwxyz0123456789"
-_WITHOUT_CALL_IDS = re.compile(r"gemini-[12](?!\d)")
+_BEFORE_3 = re.compile(r"gemini-[12](?!\d)")
+_SIGNING = re.compile(r"gemini-(?:2\.5|[3-9]|\d\d)")
+"""Models that sign the first call of a reply, so that it can be told when it comes back."""
+_CALL = b'{"functionCall":'
+_CALLED = "The reply ends with a function call."
 _FINISH = {
     "stop": "STOP",
     "stop_sequence": "STOP",
@@ -56,13 +62,35 @@ def write_body(prompt: Prompt, answer: Answer, means: Means) -> dict[str, Any]:
 
 def _candidate(prompt: Prompt, choice: Choice, index: int, means: Means) -> dict[str, Any]:
     parts = [part for part in (_part(prompt, each, means) for each in choice.parts) if part]
+    signed = next((part for part in parts if "functionCall" in part), None)
+    if signed is None and parts and "thought" not in parts[-1] and _signs_text(prompt):
+        signed = parts[-1]
+    if signed is not None and _SIGNING.match(prompt.model):
+        signed["thoughtSignature"] = _signature(choice)
     finish = _finish(choice)
     candidate: dict[str, Any] = {"finishReason": finish, "index": index}
     if not parts and finish == "STOP":
         parts = [{"text": ""}]
     if parts:
+        if "functionCall" in parts[-1] and finish == "STOP":
+            candidate["finishMessage"] = _CALLED
         return {"content": {"parts": parts, "role": "model"}, **candidate}
     return candidate if finish == "SAFETY" else {"content": {"role": "model"}, **candidate}
+
+
+def _signs_text(prompt: Prompt) -> bool:
+    """Whether text is signed that comes without a call: it is since Gemini 3."""
+    return _SIGNING.match(prompt.model) is not None and not _BEFORE_3.match(prompt.model)
+
+
+def _signature(choice: Choice) -> str:
+    """Made up from what is said, so that a stream has the same; no provider would accept it.
+
+    Its letters are the same in both alphabets of base64.
+    """
+    said = repr([(part.name, part.arguments) for part in choice.calls]) + choice.text
+    digest = hashlib.sha512(said.encode("utf-8", "surrogatepass")).hexdigest()
+    return b64encode(digest[:126].encode()).decode()
 
 
 def _part(prompt: Prompt, part: Any, means: Means) -> dict[str, Any] | None:
@@ -82,7 +110,7 @@ def _function_call(prompt: Prompt, call: ToolCall, means: Means) -> dict[str, An
     if args is None:
         return None
     body: dict[str, Any] = {"name": call.name, "args": args}
-    if call.id or not _WITHOUT_CALL_IDS.match(prompt.model):
+    if call.id or not _BEFORE_3.match(prompt.model):
         body["id"] = call.id or means.new_id("", 8, _LOWER)
     return {"functionCall": body}
 
@@ -154,8 +182,7 @@ def write_stream(prompt: Prompt, answer: Answer, means: Means) -> Iterator[Frame
     """Responses with one new part each; candidates take turns. The last has the whole usage."""
     answer = _bare_enum(prompt, answer, means)
     streams = [
-        _candidates(_parts(prompt, choice, means), index, _finish(choice))
-        for index, choice in enumerate(answer.choices)
+        _candidates(prompt, choice, index, means) for index, choice in enumerate(answer.choices)
     ]
     turns = streams[0] if len(streams) == 1 else _in_turns(streams)
     frames = _frames(turns, _Template.of(prompt, answer.usage, means))
@@ -164,9 +191,12 @@ def write_stream(prompt: Prompt, answer: Answer, means: Means) -> Iterator[Frame
 
 def _parts(prompt: Prompt, choice: Choice, means: Means) -> Iterator[_Part]:
     shown = request.shows_thoughts(prompt)
+    unsigned = _SIGNING.match(prompt.model) is not None
     for part in choice.parts:
         if isinstance(part, ToolCall):
             body = _function_call(prompt, part, means)
+            if body and unsigned:
+                body["thoughtSignature"], unsigned = _signature(choice), False
             tokens = means.count(part.name) + means.count(part.arguments)
             size = len(part.name) + len(part.arguments)
             yield encode(body) if body else b"", tokens, size, False
@@ -179,20 +209,29 @@ def _parts(prompt: Prompt, choice: Choice, means: Means) -> Iterator[_Part]:
                 yield form % encode(piece.text), piece.tokens, len(piece.text), thought
 
 
-def _candidates(parts: Iterable[_Part], index: int, finish: str) -> Iterator[_Part]:
-    """Each part in a candidate of its own; the last with the finish reason, alone if need be."""
+def _candidates(prompt: Prompt, choice: Choice, index: int, means: Means) -> Iterator[_Part]:
+    """Each part in a candidate of its own; the last with the finish reason, alone if need be.
+
+    Since Gemini 3 it is alone behind a function call, and a text's last part is signed.
+    """
+    finish = _finish(choice)
     form = b'{"content":{"parts":[%%b],"role":"model"},"index":%d}' % index
     end = b'"finishReason":"%b","index":%d}' % (finish.encode(), index)
     held: _Part | None = None
-    for part in parts:
+    for part in _parts(prompt, choice, means):
         if held is not None:
             yield form % held[0] if held[0] else b"", *held[1:]
         held = part
-    if held is not None and held[0]:
-        yield b'{"content":{"parts":[%b],"role":"model"},%b' % (held[0], end), *held[1:]
+    called = held is not None and held[0].startswith(_CALL)
+    if held is not None and held[0] and not (called and _signs_text(prompt)):
+        last = held[0]
+        calls = any(_arguments(call) is not None for call in choice.calls)
+        if not (calls or held[3]) and _signs_text(prompt):
+            last = b'%b,"thoughtSignature":"%b"}' % (last[:-1], _signature(choice).encode())
+        yield b'{"content":{"parts":[%b],"role":"model"},%b' % (last, end), *held[1:]
         return
     if held is not None:
-        yield held
+        yield form % held[0] if held[0] else b"", *held[1:]
     empty = {"STOP": b'{"content":{"parts":[{"text":""}],"role":"model"},', "SAFETY": b"{"}
     yield empty.get(finish, b'{"content":{"role":"model"},') + end, 0, 0, False
 

@@ -22,7 +22,15 @@ from llmproxy.dialects.ollama.generate import (
     read_model,
     thinks,
 )
-from llmproxy.dialects.operation import Call, Means, Plain, PlainReply, Refused, encode
+from llmproxy.dialects.operation import (
+    Call,
+    Means,
+    Plain,
+    PlainReply,
+    Refused,
+    encode,
+    encode_rows,
+)
 from llmproxy.dialects.reading import Fields
 from llmproxy.interaction import Headers, Problem
 from llmproxy.models import Model
@@ -87,14 +95,15 @@ def embed(call: Call, means: Means) -> PlainReply:
     fields.flag("truncate", default=True)
     size = fields.integer("dimensions", 1, _MOST_DIMENSIONS) or _dimensions(model, means)
     total = nanoseconds(means)
+    rows = (unit_vector(text, size) for text in texts)
     body = {
         "model": model,
-        "embeddings": [unit_vector(text, size) for text in texts],
+        "embeddings": [],
         "total_duration": total,
         "load_duration": total // 100,
         "prompt_eval_count": sum(map(means.count, texts)),
     }
-    return PlainReply(body)
+    return PlainReply(encode_rows(body, "embeddings", rows))
 
 
 def embed_one(call: Call, means: Means) -> PlainReply:

@@ -93,6 +93,7 @@ def write_headers(new_id: IdMaker, seconds: float) -> Headers:
         ("x-request-id", new_id("req_", 32, HEX)),
         ("openai-processing-ms", str(round(seconds * 1000))),
         ("openai-version", "2020-10-01"),
+        ("openai-organization", "llmproxy"),
     )
 
 

@@ -8,6 +8,7 @@ from ``openai`` 3.52 and OpenAI's API reference.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import math
@@ -18,9 +19,10 @@ from typing import Any
 
 from llmproxy.answer import Answer, Choice, Reasoning, Refusal, Text, ToolCall
 from llmproxy.dialects.openai import words
-from llmproxy.dialects.operation import Call, Frame, Means, encode, event_stream
+from llmproxy.dialects.operation import Call, Frame, Means, Refused, encode, event_stream
 from llmproxy.dialects.operation import Text as TextOperation
 from llmproxy.dialects.reading import Fields
+from llmproxy.interaction import Problem
 from llmproxy.prompt import Message, Prompt, Role, Tool, ToolChoice
 
 _PATH = re.compile(r"(?:/deployments/(?P<deployment>[^/]+))?(?:^|/)chat/completions/?$")
@@ -34,6 +36,10 @@ _ROLES: dict[str, Role] = {
 }
 _FINISH = {"stop_sequence": "stop", "refusal": "stop"}
 DONE = Frame(b"data: [DONE]\n\n")
+_OPENAIS = re.compile(r"(?:openai/|ft:)?(?:gpt|chatgpt|o\d)")
+_WITHOUT_SYSTEM = re.compile(r"(?:^|/)o1-(?:mini|preview)")
+_WORD = 32
+"""Characters up to which the JSON of a piece is remembered."""
 
 
 def read_prompt(call: Call) -> Prompt:
@@ -45,9 +51,10 @@ def read_prompt(call: Call) -> Prompt:
         fields.refuse_missing("messages")
     if not call.lenient:
         words.check_results(messages)
+        _check_system(fields, model)
     words.read_sampling(fields)
     fields.flag("logprobs")
-    tools = _read_tools(fields)
+    tools = _read_tools(fields, model)
     stream = fields.flag("stream")
     options = fields.group("stream_options")
     if options and not stream:
@@ -60,7 +67,7 @@ def read_prompt(call: Call) -> Prompt:
         messages=messages,
         stream=stream,
         tools=tools,
-        choice=_read_choice(fields, tools),
+        choice=_read_choice(fields, tools, model),
         parallel=fields.flag("parallel_tool_calls", default=True),
         format=words.read_format(wanted) if wanted else None,
         count=fields.integer("n", 1, 128) or 1,
@@ -90,12 +97,29 @@ def _read_message(fields: Fields) -> Message:
     return Message(_ROLES[role], text, name, calls, answers, media)
 
 
-def _read_tools(fields: Fields) -> tuple[Tool, ...]:
+def _check_system(fields: Fields, model: str) -> None:
+    """Refuse system messages to those models that never took any."""
+    if not _WITHOUT_SYSTEM.search(model):
+        return
+    for message in fields.groups("messages"):
+        if (role := message.get("role")) in ("system", "developer"):
+            place = message.at("role")
+            said = f"Unsupported value: '{place}' must not be '{role}' with this model."
+            raise Refused(Problem(400, said, code="unsupported_value", param=place))
+
+
+def _read_tools(fields: Fields, model: str) -> tuple[Tool, ...]:
+    """Functions and custom tools; those that OpenRouter runs itself are passed over.
+
+    Only OpenAI's models need to be told the type.
+    """
     tools = []
     for tool in fields.groups("tools"):
+        if str(tool.get("type")).startswith("openrouter:"):
+            continue
         custom = tool.text("type", "function", "custom") == "custom"
         inner = tool.group("custom" if custom else "function")
-        if tool.get("type") is None:
+        if tool.get("type") is None and (inner is None or _OPENAIS.match(model)):
             tool.refuse_missing("type")
         if inner is None:
             tool.refuse_missing("custom" if custom else "function")
@@ -106,7 +130,10 @@ def _read_tools(fields: Fields) -> tuple[Tool, ...]:
     return (*tools, *map(words.read_tool, fields.groups("functions")))
 
 
-def _read_choice(fields: Fields, tools: tuple[Tool, ...]) -> ToolChoice:
+def _read_choice(fields: Fields, tools: tuple[Tool, ...], model: str) -> ToolChoice:
+    """Mistral calls ``any`` what OpenAI calls ``required``."""
+    if fields.get("tool_choice") == "any" and not _OPENAIS.match(model):
+        fields = Fields({**fields.members, "tool_choice": "required"}, words.WORDING)
     legacy = fields.get("function_call")
     if legacy is None:
         return words.read_choice(fields, tools)
@@ -134,7 +161,11 @@ def write_body(prompt: Prompt, answer: Answer, means: Means) -> dict[str, Any]:
 
 def _envelope(prompt: Prompt, means: Means, object: str) -> dict[str, Any]:
     openrouter = "/api/v1/" in means.call.path
-    id = means.new_id("gen-", 20) if openrouter else means.new_id("chatcmpl-", 29)
+    id = (
+        means.new_id(f"gen-{int(means.created)}-", 20)
+        if openrouter
+        else means.new_id("chatcmpl-", 29)
+    )
     tier = prompt.body.get("service_tier")
     envelope = {
         "id": id,
@@ -183,8 +214,9 @@ def _finish(prompt: Prompt, choice: Choice) -> str:
     if choice.finish == "tool_calls":
         if _is_legacy(prompt):
             return "function_call"
-        forced = prompt.choice.mode == "required" and len(prompt.choice.names) == 1
-        return "stop" if forced else "tool_calls"
+        asked = prompt.body.get("tool_choice")
+        named = isinstance(asked, dict) and asked.get("type") != "allowed_tools"
+        return "stop" if named else "tool_calls"
     return _FINISH.get(choice.finish, choice.finish)
 
 
@@ -301,7 +333,15 @@ def _text_frames(
         return
     before, after = template.around(index, name)
     for piece in means.cut(text):
-        yield Frame(before + encode(piece.text) + after, piece.tokens, len(piece.text))
+        said = piece.text
+        shown = _word(said) if len(said) <= _WORD else encode(said)
+        yield Frame(before + shown + after, piece.tokens, len(said))
+
+
+@functools.lru_cache(maxsize=8192)
+def _word(text: str) -> bytes:
+    """A piece as JSON; the same words come again and again."""
+    return encode(text)
 
 
 def _call_frames(

@@ -14,7 +14,7 @@ from typing import Any
 
 from llmproxy.dialects.openai import words
 from llmproxy.dialects.openai.inputs import Input, as_text, count_input, read_inputs
-from llmproxy.dialects.operation import Call, Means, Plain, PlainReply
+from llmproxy.dialects.operation import Call, Means, Plain, PlainReply, encode_rows
 from llmproxy.dialects.reading import Fields
 from llmproxy.models import Catalogue, Model
 from llmproxy.synthesis.vectors import unit_vector
@@ -41,16 +41,17 @@ def embed(call: Call, means: Means) -> PlainReply:
     dimensions = _read_dimensions(fields, model, means.models)
     fields.text("user")
     tokens = _count(call, fields, inputs, means, means.models.find(model))
-    rows = [
+    rows = (
         {
             "object": "embedding",
             "index": index,
             "embedding": _vector(given, dimensions, encoding),
         }
         for index, given in enumerate(inputs)
-    ]
+    )
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-    return PlainReply({"object": "list", "data": rows, "model": model, "usage": usage})
+    body = {"object": "list", "data": [], "model": model, "usage": usage}
+    return PlainReply(encode_rows(body, "data", rows))
 
 
 def _read_model(call: Call, fields: Fields) -> str:

@@ -39,6 +39,7 @@ _MEDIA = {
 }
 """Parts that are no text, and the members of which they need one."""
 _HEARD = ("input_text", *_MEDIA)
+_RESULTS = ("function_call_output", "custom_tool_call_output")
 _PREFIXES = {
     "message": "msg_",
     "reasoning": "rs_",
@@ -99,6 +100,32 @@ def check_results(messages: Iterable[Message]) -> None:
             waiting.pop(message.answers, None)
     for id in waiting:
         raise Refused(Problem(400, f"No tool output found for function call {id}.", param="input"))
+
+
+def check_reasoning(items: Iterable[Fields]) -> None:
+    """Reasoning that has an id comes back with what the model made of it, under its own id.
+
+    Those who speak OpenAI's format with ids of another shape do not ask for that.
+
+    Raises:
+        Refused: it stands last, or before what somebody else said or wrote.
+    """
+    waiting = ""
+    for item in items:
+        kind = type_of(item)
+        if kind == "reasoning":
+            id = item.text("id") or ""
+            waiting = id if id.startswith(_PREFIXES[kind]) else ""
+        elif waiting and (kind in _RESULTS or (kind == "message" and not item.text("id"))):
+            break
+        else:
+            waiting = ""
+    if waiting:
+        said = (
+            f"Item '{waiting}' of type 'reasoning' was sent without the item that it led to,"
+            " which must follow it under its own id."
+        )
+        raise Refused(Problem(400, said, param="input"))
 
 
 def _read_message(item: Fields, lenient: bool) -> Message:

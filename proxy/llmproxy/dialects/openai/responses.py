@@ -47,6 +47,7 @@ FEWEST_TOKENS = 16
 """The least ``max_output_tokens`` that the provider takes."""
 
 MOST_METADATA = 16
+_TEXTS = ("service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention")
 _HOSTED = Tool("")
 """Stands for all tools that the provider runs itself."""
 
@@ -87,7 +88,7 @@ def _check(fields: Fields) -> None:
     _check_metadata(fields)
     fields.integer("max_tool_calls", 1)
     fields.text("truncation", "auto", "disabled")
-    for name in ("service_tier", "safety_identifier", "prompt_cache_key"):
+    for name in _TEXTS:
         fields.text(name)
     fields.texts("include")
     fields.group("prompt")
@@ -133,6 +134,8 @@ def _read_messages(call: Call, fields: Fields) -> tuple[Message, ...]:
     """Instructions, what went before, the input; instructions of earlier responses do not last."""
     before, whole = _read_previous(call, fields)
     own = list(_own_items(call, fields, continued=bool(before) or not whole))
+    if not call.lenient:
+        items.check_reasoning(own)
     said = [Fields(item, words.WORDING, f"previous[{n}]") for n, item in enumerate(before)]
     messages = items.read_messages([*said, *own], lenient=call.lenient)
     if whole and not call.lenient:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llmproxy.answer import Answer, Choice, Finish, Part, Reasoning, Refusal, Text, ToolCall, Usage
+from llmproxy.dialects.openai import words
 from llmproxy.dialects.openai.items import ID_LENGTH
 from llmproxy.dialects.operation import ALNUM, HEX, Means
 from llmproxy.interaction import Problem
@@ -62,7 +63,11 @@ def opened(prompt: Prompt, means: Means) -> dict[str, Any]:
         "presence_penalty": float(body.get("presence_penalty") or 0.0),
         "previous_response_id": body.get("previous_response_id"),
         "prompt_cache_key": body.get("prompt_cache_key"),
-        "reasoning": {"effort": reasoning.get("effort"), "summary": reasoning.get("summary")},
+        "prompt_cache_retention": body.get("prompt_cache_retention") or "in_memory",
+        "reasoning": {
+            "effort": reasoning.get("effort") or words.default_effort(prompt.model),
+            "summary": reasoning.get("summary"),
+        },
         "safety_identifier": body.get("safety_identifier"),
         "service_tier": body.get("service_tier") or "auto",
         "store": body.get("store") is not False,
@@ -79,6 +84,7 @@ def opened(prompt: Prompt, means: Means) -> dict[str, Any]:
         "usage": None,
         "user": body.get("user"),
         "metadata": body.get("metadata") or {},
+        "moderation": None,
     }
     if body.get("prompt") is not None:
         response["prompt"] = body["prompt"]

@@ -20,6 +20,7 @@ from llmproxy.prompt import Format, Message, Tool, ToolChoice
 MOST_STOPS = 4
 MOST_TOOLS = 128
 TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ASKED_TO_THINK = re.compile(r"(?:^|/)gpt-5\.[1-4](?!\d)(?!.*-(?:pro|codex))")
 _THINKERS = re.compile(r"(?:^|/)(?:o[1-9]|gpt-(?:[5-9]|\d\d)|gpt-oss)(?!.*-chat)")
 
 
@@ -93,14 +94,19 @@ def read_content(fields: Fields, name: str = "content") -> tuple[str, int]:
             texts.append(part.text("refusal") or "")
         elif kind_of in _MEDIA:
             media += 1
-        else:
+        elif kind_of not in _SILENT:
             part.refuse("type", f"must be one of 'text', {', '.join(map(repr, sorted(_MEDIA)))}")
     return "".join(texts), media
 
 
 _MEDIA = frozenset(
-    {"image_url", "input_audio", "file", "video_url", "input_image", "input_file", "audio_url"}
-)
+    {
+        "image_url", "input_audio", "file", "video_url", "input_image", "input_file", "audio_url",
+        "document_url",
+    }
+)  # fmt: skip
+_SILENT = frozenset({"thinking", "reference"})
+"""Parts of Mistral's that its clients send back with what the model said."""
 
 
 def read_tool(fields: Fields) -> Tool:
@@ -182,9 +188,14 @@ def read_format(fields: Fields) -> Format | None:
 
 def thinks(model: str, effort: str | None) -> bool:
     """Whether the model reasons: by the effort asked for, else by its name."""
-    if effort is not None:
-        return effort != "none"
-    return _THINKERS.search(model) is not None
+    return (effort or default_effort(model) or "none") != "none"
+
+
+def default_effort(model: str) -> str | None:
+    """The effort of a model that is not told one; None: it never reasons."""
+    if _THINKERS.search(model) is None:
+        return None
+    return "none" if _ASKED_TO_THINK.search(model) else "medium"
 
 
 def chat_usage(usage: Usage) -> dict[str, Any]:

@@ -244,6 +244,7 @@ BODIES: tuple[tuple[str, Any], ...] = (
     ("tool_choice", tools(thinking={"type": "adaptive"}, tool_choice={"type": "any"})),
     ("output_config", asked(output_config=[])),
     ("output_config.effort", asked(output_config={"effort": "none"})),
+    ("effort", asked(model="claude-opus-4-6", output_config={"effort": "xhigh"})),
     ("output_config.format.type", asked(output_config={"format": {"schema": {}}})),
     ("output_config.format.type", asked(output_config={"format": {"type": "text"}})),
     ("output_config.format.schema", asked(output_config={"format": {"type": "json_schema"}})),

@@ -141,6 +141,7 @@ def _items(*items: Any) -> dict[str, Any]:
 
 CALL = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}"}
 RESULT = {"type": "function_call_output", "call_id": "call_1", "output": "4"}
+_THOUGHT = {"type": "reasoning", "id": "rs_1", "summary": []}
 
 _WRONG_BODIES: tuple[tuple[Any, str], ...] = (
     ([], "JSON object"),
@@ -177,6 +178,11 @@ _WRONG_BODIES: tuple[tuple[Any, str], ...] = (
     (_items(RESULT, CALL), "call_1"),
     (_items({"type": "custom_tool_call", "call_id": "c", "name": "f"}), "input[0].input"),
     (_items({"type": "reasoning", "summary": "x"}), "input[0].summary"),
+    (_items(_THOUGHT), "rs_1"),
+    (_items(_THOUGHT, {"role": "user", "content": "x"}), "rs_1"),
+    (_items(_THOUGHT, {"role": "assistant", "content": "x"}), "rs_1"),
+    (_items(CALL, _THOUGHT, RESULT), "rs_1"),
+    (_asked(prompt_cache_retention=24), "prompt_cache_retention"),
     (_asked(instructions=5), "instructions"),
     (_asked(previous_response_id="resp_unknown"), "resp_unknown"),
     (_asked(previous_response_id="resp_1", conversation="conv_1"), "previous_response_id"),
