@@ -42,6 +42,7 @@ LAYERS = (
         "cassette_schema",
         "journal",
         "keeping",
+        "manners",
         "misslog",
         "recorder",
         "sessions",

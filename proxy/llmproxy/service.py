@@ -23,23 +23,17 @@ from llmproxy.forward import Forwarder, ForwardSettings
 from llmproxy.journal import Journal
 from llmproxy.keeping import Keeper, keeper_for
 from llmproxy.listener import Listener, listen
+from llmproxy.manners import manner_of, rhythm_words
 from llmproxy.misses import Misses
-from llmproxy.models import KNOWN as KNOWN_MODELS
-from llmproxy.models import Catalogue, Model
 from llmproxy.pacing import Pace
 from llmproxy.recorder import Recorder
 from llmproxy.replayer import Replayer, Shelf
 from llmproxy.responders import Refusal, Relay, Responder, unknown
-from llmproxy.rhythm import PaceSettings
 from llmproxy.server import Proxy
 from llmproxy.sessions import Sessions
 from llmproxy.settings import Settings
-from llmproxy.speeds import KNOWN_SPEEDS
-from llmproxy.synthesis.making import Manner
 from llmproxy.synthesizer import Synthesizer
-from llmproxy.timelines import Learnt, learn
 from llmproxy.tokens import packaged
-from llmproxy.units import format_duration
 from llmproxy.upstreams import KNOWN, Upstream, parse_upstream, parse_upstreams
 from llmproxy.wheel import Wheel
 
@@ -249,7 +243,7 @@ class _Opening:
 
     async def mock(self) -> tuple[Responder, ...]:
         self.upstreams = parse_upstreams(MOCKED, {})
-        self.made_up = f"every reply is made up{_rhythm(self.settings.pace)}"
+        self.made_up = f"every reply is made up{rhythm_words(self.settings.pace)}"
         synthesizer = self._synthesizer(None)
         # before the first stream: a load in a thread still holds the interpreter for a while
         await asyncio.to_thread(self.vocabularies.load, "o200k_base")
@@ -332,47 +326,6 @@ class _Opening:
             disconnect_bytes=record.disconnect_bytes,
         )
         return await self.stack.enter_async_context(Forwarder(settings, self.recorder))
-
-
-def manner_of(settings: Settings) -> Manner:
-    """What settings say of made-up replies.
-
-    Raises:
-        LlmproxyError: the cassette whose rhythm they shall follow cannot be read, or has none.
-    """
-    models = settings.models
-    own = tuple(
-        Model(name, owner="llmproxy", description=entry.description)
-        for name, entry in models.table.items()
-    )
-    named = {model.id for model in own}
-    known = tuple(model for model in KNOWN_MODELS if model.id not in named)
-    paces = {**(KNOWN_SPEEDS if models.known_speeds else {}), **models.table}
-    learnt = None
-    if settings.pace.like is not None:
-        learnt = _learn(settings.pace.like)
-    catalogue = Catalogue(own + known, models.strict)
-    return Manner(settings.mock, settings.pace, catalogue, paces, learnt)
-
-
-def _rhythm(pace: PaceSettings) -> str:
-    """What the banner says of the rhythm that is set."""
-    said = [f"in the rhythm of {Path(pace.like).name}"] if pace.like else []
-    if pace.ttft:
-        said.append(f"first token after {format_duration(pace.ttft)}")
-    if pace.tokens_per_second:
-        said.append(f"{pace.tokens_per_second:g} tokens a second")
-    return "".join(f", {each}" for each in said)
-
-
-def _learn(like: str) -> Learnt:
-    try:
-        with contextlib.closing(Cassette(Path(like))) as cassette:
-            return learn(cassette.interactions(), like)
-    except CassetteError as error:
-        raise SettingsError(
-            f"pace.like (--like): {error.message}", error.hint or "name a cassette that is there"
-        ) from error
 
 
 def next_free(folder: Path) -> Path:

@@ -21,17 +21,17 @@ from llmproxy.dialects.operation import Call, Operation, Plain, Refused, Text, f
 from llmproxy.interaction import Headers, Problem, Reply, Request
 from llmproxy.misses import Misses
 from llmproxy.sessions import Sessions, Stored
+from llmproxy.synthesis.bodies import read_body
 from llmproxy.synthesis.making import (
     Composed,
     Making,
     Manner,
     Occasion,
     encoding_of,
-    key_of,
     model_of,
-    read_body,
 )
 from llmproxy.synthesis.problems import unknown_url
+from llmproxy.synthesis.seeds import key_of
 from llmproxy.synthesis.wishes import is_heavy
 from llmproxy.tokens import Tokenizer, Vocabularies
 

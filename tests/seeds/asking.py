@@ -21,7 +21,8 @@ import sockets
 from llmproxy.asked import Asked
 from llmproxy.interaction import Headers, Reply, Request
 from llmproxy.keeping import keeper_for
-from llmproxy.service import Service, manner_of
+from llmproxy.manners import manner_of
+from llmproxy.service import Service
 from llmproxy.sessions import Sessions
 from llmproxy.synthesizer import Synthesizer
 from llmproxy.tokens import EncodingName, packaged

@@ -10,18 +10,13 @@ Knows no clock, no session and no thread: now, the load and a counter are handed
 
 from __future__ import annotations
 
-import functools
-import json
 import random
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import blake2b
 from http import HTTPStatus
-from itertools import chain, zip_longest
 from typing import Any
 
-from llmproxy import rhythm
 from llmproxy.answer import Answer, Choice, ToolCall
 from llmproxy.dialects.dialect import Dialect, header
 from llmproxy.dialects.operation import (
@@ -47,15 +42,14 @@ from llmproxy.synthesis.composing import (
     answer_of,
     schema_problem,
 )
-from llmproxy.synthesis.limiting import limit, part_tokens
+from llmproxy.synthesis.limiting import part_tokens
 from llmproxy.synthesis.mock import MockSettings
 from llmproxy.synthesis.scripted import Failure, Script
+from llmproxy.synthesis.seeds import digest_of, letters, seed_of
+from llmproxy.synthesis.timing import Timing, pieces_of
 from llmproxy.synthesis.wishes import Wishes, read_wishes
 from llmproxy.timelines import Learnt, Timeline
 from llmproxy.tokens import EncodingName, Tokenizer, encoding_for, known_encoding
-
-DEEPEST = 200
-"""Levels of objects and arrays that a body may have inside each other."""
 
 LABELS: Headers = (("x-llmproxy-source", "synthesized"),)
 _JSON: Headers = (("content-type", "application/json"),)
@@ -112,62 +106,6 @@ class Composed:
         """The characters of all that is said."""
         parts = (part for choice in self.answer.choices for part in choice.parts)
         return sum(len(p.arguments if isinstance(p, ToolCall) else p.text) for p in parts)
-
-
-def read_body(body: bytes) -> Any:
-    """The JSON of a request; None where there is no body.
-
-    Raises:
-        Refused: it is none, or is nested too deeply.
-    """
-    if not body:
-        return None
-    try:
-        value = _DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
-    except RecursionError:
-        raise Refused(_unreadable(f"it is nested deeper than {DEEPEST} levels")) from None
-    except json.JSONDecodeError as error:
-        why = f"{error.msg} at line {error.lineno} column {error.colno}"
-        raise Refused(_unreadable(why)) from None
-    except UnicodeDecodeError as error:
-        raise Refused(_unreadable(f"it is not UTF-8 at byte {error.start}")) from None
-    except _NoNumberError as error:
-        raise Refused(_unreadable(f"{error}")) from None
-    except ValueError:
-        raise Refused(_unreadable("it holds a number with too many digits")) from None
-    if body.count(b"[") + body.count(b"{") > DEEPEST and _deep(value):
-        raise Refused(_unreadable(f"it is nested deeper than {DEEPEST} levels"))
-    return value
-
-
-class _NoNumberError(ValueError):
-    """A word that Python reads as a number and JSON does not know."""
-
-
-def _no_constant(name: str) -> None:
-    raise _NoNumberError(f"{name} is not JSON")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
-
-
-def _unreadable(why: str) -> Problem:
-    return Problem(400, f"The JSON body of the request could not be parsed: {why}.")
-
-
-def _deep(value: object) -> bool:
-    level: list[object] = [value]
-    for _ in range(DEEPEST):
-        level = [
-            inner
-            for each in level
-            if isinstance(each, dict | list)
-            for inner in (each.values() if isinstance(each, dict) else each)
-            if isinstance(inner, dict | list)
-        ]
-        if not level:
-            return False
-    return True
 
 
 def encoding_of(body: object, model: str) -> EncodingName:
@@ -246,11 +184,11 @@ class Making:
         timeline = self._timeline(prompt.model, pace, answer.choices, tokenizer)
         # where nothing is random none is drawn from, and to seed one costs more than to reckon
         pacer = self._pacer if pace.jitter or pace.chunk_jitter else lambda: self._each
-        timing = _Timing(pace, composed.entering, self._at.load, timeline, pacer)
+        timing = Timing(pace, composed.entering, self._at.load, timeline, pacer)
         choices = timing.in_time(answer.choices, tokenizer)
         if choices is not answer.choices:
             answer = answer_of(choices, composed.entering, tokenizer.count, script)
-        pieces = [] if timing.instant else _pieces(answer.choices, tokenizer, pace)
+        pieces = [] if timing.instant else pieces_of(answer.choices, tokenizer, pace)
         means = self._means(tokenizer, pace, timing.whole(pieces))
         if not prompt.stream:
             body = encode(operation.write_body(prompt, answer, means))
@@ -261,7 +199,7 @@ class Making:
             frames = self._break(operation, frames, broken, script.after_chunks, means)
         return self._stream(operation, frames, timing)
 
-    def _stream(self, operation: Text, frames: Sequence[Frame], timing: _Timing) -> Reply:
+    def _stream(self, operation: Text, frames: Sequence[Frame], timing: Timing) -> Reply:
         moments = timing.offsets([(frame.tokens, frame.characters) for frame in frames])
         headers = (
             ("content-type", operation.stream_type(self.call)),
@@ -294,7 +232,7 @@ class Making:
             wishes=wishes,
             settings=mock,
             tokens=tokenizer,
-            rng=random.Random(_number(self._seed, _digest(prompt))),  # noqa: S311
+            rng=random.Random(seed_of(self._seed, digest_of(prompt))),  # noqa: S311
             tool_calls=mock.tool_calls if self._at.may_call else 0.0,
             speed=pace.tokens_per_second,
         )
@@ -343,10 +281,10 @@ class Making:
         return random.Random(self._seeded(b"pace"))  # noqa: S311
 
     def _seeded(self, what: bytes) -> int:
-        return _number(self._seed, self._key, self._number, what)
+        return seed_of(self._seed, self._key, self._number, what)
 
     def _new_id(self, prefix: str, length: int, alphabet: str = ALNUM, /) -> str:
-        return prefix + self._each.randbytes(length).translate(_letters(alphabet)).decode()
+        return prefix + self._each.randbytes(length).translate(letters(alphabet)).decode()
 
     def _means(self, tokenizer: Tokenizer | None, pace: PaceSettings, took: float) -> Means:
         unit, size = pace.chunk_unit, pace.chunk_size
@@ -363,67 +301,6 @@ class Making:
             usage_in_final_chunk=self._at.manner.mock.stream_usage == "final_chunk",
             took=took,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Timing:
-    """The rhythm of one reply; each question gets a generator of the same seed."""
-
-    pace: PaceSettings
-    entering: int
-    load: float
-    timeline: Timeline | None
-    pacer: Callable[[], random.Random]
-
-    @property
-    def instant(self) -> bool:
-        return self.timeline is None and self.pace.instant
-
-    def offsets(self, frames: Sequence[rhythm.Carried]) -> rhythm.Moments:
-        return rhythm.offsets(
-            self.pace, frames, self.entering, self.load, self.pacer(), self.timeline
-        )
-
-    def whole(self, pieces: Sequence[rhythm.Carried]) -> float:
-        return 0.0 if self.instant else self.offsets(pieces).ended_at
-
-    def in_time(self, choices: tuple[Choice, ...], tokenizer: Tokenizer) -> tuple[Choice, ...]:
-        """The choices, cut where their time is up."""
-        if self.pace.max_stream_time is None or self.instant:
-            return choices
-        pieces = _pieces(choices, tokenizer, self.pace)
-        fit = rhythm.fitting(
-            self.pace, pieces, self.entering, self.load, self.pacer(), self.timeline
-        )
-        if fit >= len(pieces):
-            return choices
-        most = sum(tokens for tokens, _ in pieces[:fit]) // len(choices)
-        ending = self.pace.truncation_message
-        return tuple(
-            limit(choice, most, tokenizer.count, tokenizer.head, ending) for choice in choices
-        )
-
-
-def _pieces(
-    choices: Iterable[Choice], tokenizer: Tokenizer, pace: PaceSettings
-) -> list[rhythm.Carried]:
-    """What the stream of these choices will be cut into; they take turns."""
-    streams = [_choice_pieces(choice, tokenizer, pace) for choice in choices]
-    turns = chain.from_iterable(zip_longest(*streams))
-    return streams[0] if len(streams) == 1 else [piece for piece in turns if piece is not None]
-
-
-def _choice_pieces(
-    choice: Choice, tokenizer: Tokenizer, pace: PaceSettings
-) -> list[rhythm.Carried]:
-    pieces: list[rhythm.Carried] = []
-    for part in choice.parts:
-        if isinstance(part, ToolCall):
-            pieces.append((tokenizer.count(part.name), len(part.name)))
-        text = part.arguments if isinstance(part, ToolCall) else part.text
-        cut = tokenizer.cut(text, pace.chunk_unit, pace.chunk_size)
-        pieces += [(piece.tokens, len(piece.text)) for piece in cut]
-    return pieces
 
 
 def _whole(status: int, headers: Headers, body: bytes, at: float) -> Reply:
@@ -446,38 +323,6 @@ def _reading(read: Callable[..., Any], *arguments: Any) -> Any:
     except ValueError as error:
         said = str(error)
         raise Refused(Problem(400, said, param=re.split("[: ]", said, maxsplit=1)[0])) from error
-
-
-def _digest(prompt: Prompt) -> bytes:
-    """What decides what is said: the same for a stream, for a whole reply, in every dialect."""
-    told = (
-        prompt.model,
-        [
-            (m.role, m.text, m.name, [(c.name, c.arguments) for c in m.calls])
-            for m in prompt.messages
-        ],
-        [tool.name for tool in prompt.tools],
-        prompt.format,
-    )
-    return blake2b(repr(told).encode("utf-8", "surrogatepass"), digest_size=16).digest()
-
-
-def _number(*parts: object) -> int:
-    """A seed made of parts; the same parts, the same seed, in every process."""
-    return int.from_bytes(blake2b(repr(parts).encode(), digest_size=8).digest())
-
-
-@functools.cache
-def _letters(alphabet: str) -> bytes:
-    """What each byte stands for where ids are made of ``alphabet``."""
-    return bytes(ord(alphabet[byte % len(alphabet)]) for byte in range(256))
-
-
-def key_of(method: str, target: str, body: bytes) -> bytes:
-    """What equal requests share."""
-    digest = blake2b(f"{method} {target}\n".encode("utf-8", "surrogatepass"), digest_size=16)
-    digest.update(body)
-    return digest.digest()
 
 
 def model_of(operation: Plain, call: Call) -> str:
