@@ -52,7 +52,9 @@ class PaceSettings:
         None, "a cassette whose recorded rhythm made-up replies follow", reload=True
     )
     ttft: Annotated[float, DURATION] | None = setting(
-        None, "time to first token; null is none, or that of the cassette in like", reload=True
+        None,
+        "time to first token, such as 300ms; null is none, or that of the cassette in like",
+        reload=True,
     )
     prefill: Annotated[float, DURATION] = setting(
         0.0, "added to ttft for each token of the prompt", reload=True

@@ -20,7 +20,6 @@ from typing import Any
 from llmproxy.answer import Answer, Choice, ToolCall
 from llmproxy.dialects.dialect import Dialect, header
 from llmproxy.dialects.operation import (
-    ALNUM,
     Call,
     Frame,
     Means,
@@ -45,7 +44,7 @@ from llmproxy.synthesis.composing import (
 from llmproxy.synthesis.limiting import part_tokens
 from llmproxy.synthesis.mock import MockSettings
 from llmproxy.synthesis.scripted import Failure, Script
-from llmproxy.synthesis.seeds import digest_of, letters, seed_of
+from llmproxy.synthesis.seeds import Ids, digest_of, idle, seed_of
 from llmproxy.synthesis.timing import Timing, pieces_of
 from llmproxy.synthesis.wishes import Wishes, read_wishes
 from llmproxy.timelines import Learnt, Timeline
@@ -133,7 +132,7 @@ class Making:
         seed = occasion.manner.mock.seed
         self._seed = random.SystemRandom().getrandbits(64) if seed is None else seed
         self._number = occasion.count(key)
-        self._each = random.Random(self._seeded(b"each"))  # noqa: S311  # to be repeatable is the point
+        self._new_id = Ids(self._seed, key, self._number)
 
     def refuse(self, problem: Problem, headers: Headers = ()) -> Reply:
         """The provider's error."""
@@ -182,8 +181,7 @@ class Making:
             return self.refuse(broken.problem, broken.headers)
         tokenizer, answer = composed.tokenizer, composed.answer
         timeline = self._timeline(prompt.model, pace, answer.choices, tokenizer)
-        # where nothing is random none is drawn from, and to seed one costs more than to reckon
-        pacer = self._pacer if pace.jitter or pace.chunk_jitter else lambda: self._each
+        pacer = self._pacer if pace.jitter or pace.chunk_jitter else idle
         timing = Timing(pace, composed.entering, self._at.load, timeline, pacer)
         choices = timing.in_time(answer.choices, tokenizer)
         if choices is not answer.choices:
@@ -278,13 +276,7 @@ class Making:
 
     def _pacer(self) -> random.Random:
         """A new generator of the same seed: what is worked out twice comes out the same."""
-        return random.Random(self._seeded(b"pace"))  # noqa: S311
-
-    def _seeded(self, what: bytes) -> int:
-        return seed_of(self._seed, self._key, self._number, what)
-
-    def _new_id(self, prefix: str, length: int, alphabet: str = ALNUM, /) -> str:
-        return prefix + self._each.randbytes(length).translate(letters(alphabet)).decode()
+        return random.Random(seed_of(self._seed, self._key, self._number))  # noqa: S311  # to be repeatable is the point
 
     def _means(self, tokenizer: Tokenizer | None, pace: PaceSettings, took: float) -> Means:
         unit, size = pace.chunk_unit, pace.chunk_size

@@ -83,6 +83,8 @@ def _read_message(fields: Fields) -> Message:
     role = fields.required_text("role")
     if role not in _ROLES:
         fields.refuse("role", f"must be one of {', '.join(map(repr, _ROLES))}")
+    if role == "user" and type(content := fields.members.get("content")) is str:
+        return Message("user", content, fields.text("name") or "")  # what nearly all are
     calls = words.read_calls(fields)
     called = fields.group("function_call")
     if fields.get("content") is None and _ROLES[role] != "assistant":

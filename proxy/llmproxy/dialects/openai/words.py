@@ -53,8 +53,16 @@ def read_model(call: Call, fields: Fields) -> str:
     return fields.required_text("model")
 
 
+_SAMPLING = frozenset(
+    {"temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "top_logprobs",
+     "logit_bias", "metadata", "user"}
+)  # fmt: skip
+
+
 def read_sampling(fields: Fields) -> None:
     """Check the members that shape sampling; they change nothing in a made-up reply."""
+    if _SAMPLING.isdisjoint(fields.members):
+        return
     fields.number("temperature", 0, 2)
     fields.number("top_p", 0, 1)
     fields.number("presence_penalty", -2, 2)
