@@ -54,7 +54,9 @@ def call_of(
     return found[0], make_call(target, body, method=method, variables=found[1], **more)
 
 
-def make_means(call: Call, models: Catalogue | None = None, **changes: Any) -> Means:
+def make_means(
+    call: Call, models: Catalogue | None = None, took: float = 0.0, **changes: Any
+) -> Means:
     numbers = itertools.count(1)
 
     def new_id(prefix: str, length: int, alphabet: str = ALNUM, /) -> str:
@@ -69,5 +71,6 @@ def make_means(call: Call, models: Catalogue | None = None, **changes: Any) -> M
         count=tokens.count,
         count_prompt=lambda prompt: count_prompt(prompt, tokens.count),
         models=models or Catalogue(),
+        reckon=lambda: took,
         **changes,
     )

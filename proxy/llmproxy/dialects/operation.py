@@ -78,7 +78,7 @@ class Means:
         count_prompt: the tokens of a prompt, messages and tools.
         models: the models that are known.
         usage_in_final_chunk: in a chat stream usage comes with the finish reason, always.
-        took: the seconds that generating would have taken, for headers and durations.
+        reckon: gives ``took``; worked out only where it is told.
     """
 
     call: Call
@@ -89,7 +89,12 @@ class Means:
     count_prompt: Callable[[Prompt], int]
     models: Catalogue
     usage_in_final_chunk: bool = False
-    took: float = 0.0
+    reckon: Callable[[], float] = float
+
+    @property
+    def took(self) -> float:
+        """The seconds that generating would have taken, for headers and durations."""
+        return self.reckon()
 
 
 @dataclass(slots=True, unsafe_hash=True)  # frozen takes three times as long; streams have many

@@ -14,6 +14,7 @@ import random
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -45,7 +46,7 @@ from llmproxy.synthesis.limiting import part_tokens
 from llmproxy.synthesis.mock import MockSettings
 from llmproxy.synthesis.scripted import Failure, Script
 from llmproxy.synthesis.seeds import Ids, digest_of, idle, seed_of
-from llmproxy.synthesis.timing import Timing, pieces_of
+from llmproxy.synthesis.timing import Timing
 from llmproxy.synthesis.wishes import Wishes, read_wishes
 from llmproxy.timelines import Learnt, Timeline
 from llmproxy.tokens import EncodingName, Tokenizer, encoding_for, known_encoding
@@ -150,7 +151,7 @@ class Making:
         Raises:
             Refused: the provider would refuse.
         """
-        made = operation.answer(self.call, self._means(tokenizer, self._at.manner.pace, 0.0))
+        made = operation.answer(self.call, self._means(tokenizer, self._at.manner.pace, float))
         own = self._at.dialect.write_headers(self._new_id, 0.0)
         headers = (("content-type", made.content_type), *own)
         body = made.body if isinstance(made.body, bytes) else encode(made.body)
@@ -186,12 +187,12 @@ class Making:
         choices = timing.in_time(answer.choices, tokenizer)
         if choices is not answer.choices:
             answer = answer_of(choices, composed.entering, tokenizer.count, script)
-        pieces = [] if timing.instant else pieces_of(answer.choices, tokenizer, pace)
-        means = self._means(tokenizer, pace, timing.whole(pieces))
+        means = self._means(tokenizer, pace, cache(lambda: timing.took(answer.choices, tokenizer)))
         if not prompt.stream:
             body = encode(operation.write_body(prompt, answer, means))
-            headers = (*_JSON, *self._at.dialect.write_headers(self._new_id, means.took))
-            return _whole(200, headers, body, means.took)
+            took = means.took
+            headers = (*_JSON, *self._at.dialect.write_headers(self._new_id, took))
+            return _whole(200, headers, body, took)
         frames = tuple(operation.write_stream(prompt, answer, means))
         if broken and script:
             frames = self._break(operation, frames, broken, script.after_chunks, means)
@@ -278,7 +279,9 @@ class Making:
         """A new generator of the same seed: what is worked out twice comes out the same."""
         return random.Random(seed_of(self._seed, self._key, self._number))  # noqa: S311  # to be repeatable is the point
 
-    def _means(self, tokenizer: Tokenizer | None, pace: PaceSettings, took: float) -> Means:
+    def _means(
+        self, tokenizer: Tokenizer | None, pace: PaceSettings, reckon: Callable[[], float]
+    ) -> Means:
         unit, size = pace.chunk_unit, pace.chunk_size
         return Means(
             call=self.call,
@@ -291,7 +294,7 @@ class Making:
             else _no_tokens,
             models=self._at.manner.catalogue,
             usage_in_final_chunk=self._at.manner.mock.stream_usage == "final_chunk",
-            took=took,
+            reckon=reckon,
         )
 
 

@@ -37,8 +37,11 @@ class Timing:
             self.pace, frames, self.entering, self.load, self.pacer(), self.timeline
         )
 
-    def whole(self, pieces: Sequence[rhythm.Carried]) -> float:
-        return 0.0 if self.instant else self.offsets(pieces).ended_at
+    def took(self, choices: tuple[Choice, ...], tokenizer: Tokenizer) -> float:
+        """The seconds until the last of the choices has been said."""
+        if self.instant:
+            return 0.0
+        return self.offsets(pieces_of(choices, tokenizer, self.pace)).ended_at
 
     def in_time(self, choices: tuple[Choice, ...], tokenizer: Tokenizer) -> tuple[Choice, ...]:
         """The choices, cut where their time is up."""
