@@ -25,6 +25,7 @@ LAYERS = (
         "prompt_tokens",
         "redacted",
         "redaction",
+        "replies",
         "rhythm",
         "schemas",
         "speeds",

@@ -6,8 +6,9 @@ import json
 import re
 
 from llmproxy import __version__
-from llmproxy.interaction import Chunk, Reply
+from llmproxy.interaction import Reply, Source
 from llmproxy.journal import Journal
+from llmproxy.replies import whole
 from llmproxy.sessions import Sessions
 
 PREFIX = "/_llmproxy/"
@@ -49,11 +50,5 @@ class Control:
 
 def _json(status: int, content: object) -> Reply:
     body = json.dumps(content).encode() + b"\n"
-    return Reply(
-        source="error" if status >= 400 else "control",
-        status=status,
-        reason={200: "OK", 404: "Not Found", 405: "Method Not Allowed"}[status],
-        headers=(("Content-Type", "application/json"), ("Content-Length", str(len(body)))),
-        head_at=0.0,
-        chunks=(Chunk(0.0, body),),
-    )
+    source: Source = "error" if status >= 400 else "control"
+    return whole(source, status, (("content-type", "application/json"),), body)

@@ -50,6 +50,12 @@ class Request:
     def query(self) -> str:
         return self.target.partition("?")[2]
 
+    @property
+    def content_encoding(self) -> str:
+        """The body's codings, first applied first; empty where there are none."""
+        values = (value for name, value in self.headers if name.lower() == "content-encoding")
+        return ", ".join(values)
+
 
 @dataclass(frozen=True, slots=True)
 class RecordedRequest:

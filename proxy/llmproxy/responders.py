@@ -10,19 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from http import HTTPStatus
 
 from llmproxy import dialects
 from llmproxy.addressing import leads_to
 from llmproxy.asked import Asked
 from llmproxy.forward import Forwarder
 from llmproxy.interaction import (
-    Chunk,
     Headers,
     Problem,
     Reply,
 )
 from llmproxy.misses import Misses
+from llmproxy.replies import whole
 from llmproxy.synthesis.problems import unknown_url
 from llmproxy.upstreams import Upstream
 
@@ -74,16 +73,5 @@ def error_reply(
 ) -> Reply:
     """A problem as the reply that the client's SDK understands."""
     status, headers, body = (dialect or dialects.DEFAULT).write_error(problem)
-    return Reply(
-        source="error",
-        status=status,
-        reason=_REASONS.get(status, ""),
-        headers=(*headers, ("content-length", str(len(body)))),
-        head_at=0.0,
-        chunks=(Chunk(0.0, body),),
-        labels=(("x-llmproxy-source", "error"), *labels),
-        miss=miss,
-    )
-
-
-_REASONS = {status.value: status.phrase for status in HTTPStatus}
+    labels = (("x-llmproxy-source", "error"), *labels)
+    return whole("error", status, headers, body, labels=labels, miss=miss)

@@ -106,8 +106,7 @@ class Proxy:
 
     async def _redacted(self, request: Request, credentials: tuple[str, ...]) -> Redacted:
         redacted = self.redacting(request, credentials)
-        encoded = any(name.lower() == "content-encoding" for name, _ in request.headers)
-        if len(request.body) > ASIDE_ABOVE or encoded:
+        if len(request.body) > ASIDE_ABOVE or request.content_encoding:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self.aside, lambda: redacted.body)
         return redacted

@@ -28,7 +28,6 @@ from llmproxy.synthesis.making import (
     Manner,
     Occasion,
     encoding_of,
-    model_of,
 )
 from llmproxy.synthesis.problems import unknown_url
 from llmproxy.synthesis.seeds import key_of
@@ -112,8 +111,7 @@ class Synthesizer:
         variables: Mapping[str, str],
     ) -> Reply:
         remembered = (operation.name, key, request.headers)
-        encoded = any(name.lower() == "content-encoding" for name, _ in request.headers)
-        large = len(request.body) > ASIDE_ABOVE or encoded
+        large = len(request.body) > ASIDE_ABOVE or bool(request.content_encoding)
         stored = self._sessions.stored(request.session)
         if isinstance(operation, Text) and (known := self._composed.get(remembered)):
             making.call = self._call(request, variables, stored, known.prompt.body)
@@ -123,7 +121,7 @@ class Synthesizer:
         if isinstance(operation, Plain):
             tokenizer = None
             if operation.counts:
-                tokenizer = await self._tokenizer(body, model_of(operation, call))
+                tokenizer = await self._tokenizer(body, operation.model_of(call))
             return await self._run(large or operation.slow, making.plain, operation, tokenizer)
         large = large or b"previous_" in request.body  # what it goes on from may be long
         prompt = await self._run(large, operation.read_prompt, call)
@@ -166,11 +164,10 @@ class Synthesizer:
 
     def _plain(self, request: Request) -> bytes:
         """The body without its content-encoding."""
-        encodings = [v for name, v in request.headers if name.lower() == "content-encoding"]
-        if not encodings:
+        if not request.content_encoding:
             return request.body
         try:
-            return decode(request.body, ", ".join(encodings), self._max_body)
+            return decode(request.body, request.content_encoding, self._max_body)
         except ValueError as error:
             message = f"The content-encoding of the request's body could not be undone: {error}"
             raise Refused(Problem(400, message)) from error

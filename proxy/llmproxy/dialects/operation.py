@@ -143,6 +143,13 @@ class Text:
     fail_stream: Callable[[Problem, tuple[Frame, ...], Means], bytes] | None = None
 
 
+def named_model(call: Call) -> str:
+    """The model in the body or, below it, in the path."""
+    body = call.body if isinstance(call.body, dict) else {}
+    model = body.get("model") or call.variables.get("model")
+    return model if isinstance(model, str) else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Plain:
     """An operation whose answer is made at once; ``answer`` raises ``Refused``.
@@ -157,7 +164,7 @@ class Plain:
     answer: Callable[[Call, Means], PlainReply]
     counts: bool = False
     slow: bool = False
-    model_of: Callable[[Call], str] = lambda call: named_model(call)  # noqa: PLW0108  # defined below
+    model_of: Callable[[Call], str] = named_model
 
 
 Operation = Text | Plain
@@ -184,13 +191,6 @@ def find(
         message = f"Not allowed to {method} on {path}; use {elsewhere}."
         raise Refused(Problem(405, message, code="method_not_allowed"))
     return None
-
-
-def named_model(call: Call) -> str:
-    """The model in the body or, below it, in the path."""
-    body = call.body if isinstance(call.body, dict) else {}
-    model = body.get("model") or call.variables.get("model")
-    return model if isinstance(model, str) else ""
 
 
 _TEXT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

@@ -15,7 +15,6 @@ import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from http import HTTPStatus
 from typing import Any
 
 from llmproxy.answer import Answer, Choice, ToolCall
@@ -28,12 +27,12 @@ from llmproxy.dialects.operation import (
     Refused,
     Text,
     encode,
-    named_model,
 )
 from llmproxy.interaction import Chunk, Headers, Problem, Reply
 from llmproxy.models import Catalogue
 from llmproxy.prompt import Prompt
 from llmproxy.prompt_tokens import count_prompt
+from llmproxy.replies import whole
 from llmproxy.rhythm import PaceSettings
 from llmproxy.speeds import ModelSettings, resolve
 from llmproxy.synthesis.composing import (
@@ -54,7 +53,6 @@ from llmproxy.tokens import EncodingName, Tokenizer, encoding_for, known_encodin
 LABELS: Headers = (("x-llmproxy-source", "synthesized"),)
 _JSON: Headers = (("content-type", "application/json"),)
 _STREAM: Headers = (("cache-control", "no-cache"), ("x-accel-buffering", "no"))
-_REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,16 +297,7 @@ class Making:
 
 
 def _whole(status: int, headers: Headers, body: bytes, at: float) -> Reply:
-    return Reply(
-        source="synthesized",
-        status=status,
-        reason=_REASONS.get(status, ""),
-        headers=(*headers, ("content-length", str(len(body)))),
-        head_at=at,
-        chunks=(Chunk(at, body),),
-        ended_at=at,
-        labels=LABELS,
-    )
+    return whole("synthesized", status, headers, body, labels=LABELS, at=at)
 
 
 def _reading(read: Callable[..., Any], *arguments: Any) -> Any:
@@ -318,11 +307,6 @@ def _reading(read: Callable[..., Any], *arguments: Any) -> Any:
     except ValueError as error:
         said = str(error)
         raise Refused(Problem(400, said, param=re.split("[: ]", said, maxsplit=1)[0])) from error
-
-
-def model_of(operation: Plain, call: Call) -> str:
-    """The model whose vocabulary counts."""
-    return operation.model_of(call) or named_model(call)
 
 
 def _no_tokens(*_arguments: Any) -> Any:

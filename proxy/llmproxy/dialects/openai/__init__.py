@@ -15,6 +15,7 @@ from typing import Any
 from llmproxy import sse
 from llmproxy.dialects import facts, failures
 from llmproxy.dialects.dialect import Dialect, ErrorReply, Facts
+from llmproxy.dialects.openai import words
 from llmproxy.dialects.openai.chat import CHAT
 from llmproxy.dialects.openai.completions import COMPLETIONS
 from llmproxy.dialects.openai.embeddings import EMBEDDINGS
@@ -98,12 +99,9 @@ def write_headers(new_id: IdMaker, seconds: float) -> Headers:
 
 
 def _error(problem: Problem) -> dict[str, Any]:
-    kind = problem.kind
-    if problem.status >= 500 and kind == "invalid_request_error":
-        kind = "server_error"
     error = {
         "message": problem.message,
-        "type": kind,
+        "type": words.kind_of(problem),
         "param": problem.param,
         "code": problem.code,
     }

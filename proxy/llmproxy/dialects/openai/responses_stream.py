@@ -13,7 +13,7 @@ from typing import Any
 
 from llmproxy.answer import Answer
 from llmproxy.dialects import failures
-from llmproxy.dialects.openai import stored
+from llmproxy.dialects.openai import stored, words
 from llmproxy.dialects.openai.responses_body import Item, ended, failed, opened, output_items
 from llmproxy.dialects.operation import Frame, Means, encode
 from llmproxy.interaction import Problem
@@ -173,7 +173,7 @@ def fail_stream(problem: Problem, frames: tuple[Frame, ...], means: Means) -> by
     sent = b"".join(frame.data for frame in frames)
     events = _Events(means, number=sent.count(b"\n\n"))
     error = {
-        "type": _kind(problem),
+        "type": words.kind_of(problem),
         "code": problem.code,
         "message": problem.message,
         "param": problem.param,
@@ -188,11 +188,6 @@ def fail_stream(problem: Problem, frames: tuple[Frame, ...], means: Means) -> by
         if final["background"]:
             stored.keep_events(means.call, final["id"], (*frames, *said))
     return b"".join(frame.data for frame in said)
-
-
-def _kind(problem: Problem) -> str:
-    ours = problem.status >= 500 and problem.kind == "invalid_request_error"
-    return "server_error" if ours else problem.kind
 
 
 def _data(frame: Frame) -> dict[str, Any]:

@@ -43,6 +43,12 @@ def _invalid(place: str, why: str) -> Problem:
 WORDING = Wording(_missing, _wrong, _invalid, dotted)
 
 
+def kind_of(problem: Problem) -> str:
+    """The error's type: a failure of the server's is never the request's fault."""
+    ours = problem.status >= 500 and problem.kind == "invalid_request_error"
+    return "server_error" if ours else problem.kind
+
+
 def read_model(call: Call, fields: Fields) -> str:
     """The model of the body, or the Azure deployment in the path."""
     named = fields.text("model") or call.variables.get("deployment")
