@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import io
 import json
 import os
@@ -30,6 +29,7 @@ from openai.types.responses import Response, ResponseStreamEvent
 
 import provider as providers
 import serve
+from conformance.driving import done, entered, items
 from llmproxy import background
 from llmproxy.cassette import Cassette
 from llmproxy.interaction import Interaction
@@ -60,29 +60,6 @@ TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": {"
 
 Call = Callable[[Any], Awaitable[Any]]
 """One use of an SDK, given its client."""
-
-
-async def done(value: Any) -> Any:
-    """The value, whether a synchronous or an asynchronous client gave it."""
-    return await value if inspect.isawaitable(value) else value
-
-
-async def items(stream: Any) -> list[Any]:
-    """All that a stream or a page yields."""
-    stream = await done(stream)
-    if hasattr(stream, "__aiter__"):
-        return [each async for each in stream]
-    return list(stream)
-
-
-@contextlib.asynccontextmanager
-async def entered(manager: Any) -> AsyncIterator[Any]:
-    if hasattr(manager, "__aenter__"):
-        async with manager as value:
-            yield value
-    else:
-        with manager as value:
-            yield value
 
 
 def dump(value: Any) -> Any:

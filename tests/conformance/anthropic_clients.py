@@ -9,7 +9,7 @@ from typing import Any
 import anthropic
 import pytest
 
-from conformance.driving import TOOLS, Kind, done, entered, items
+from conformance.driving import TOOLS, Kind, done, entered, items, user
 from means import tokenizer
 
 Client = Any
@@ -42,10 +42,6 @@ async def client(url: str, kind: Kind, **more: Any) -> AsyncIterator[Client]:
     made = (anthropic.Anthropic if blocking else anthropic.AsyncAnthropic)(**given)
     async with entered(made) as opened:
         yield opened
-
-
-def user(text: str) -> list[dict[str, Any]]:
-    return [{"role": "user", "content": text}]
 
 
 def tools(*names: str) -> list[dict[str, Any]]:

@@ -187,3 +187,22 @@ TREE: dict[str, Any] = {
 TICK: dict[str, Any] = {"type": "object", "properties": {}}
 TOOLS: dict[str, dict[str, Any]] = {"get_weather": WEATHER, "plant": TREE, "tick": TICK}
 """Schemas of arguments by the tool's name."""
+
+
+def user(text: str) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": text}]
+
+
+def functions(*names: str) -> list[dict[str, Any]]:
+    """Tools as Chat Completions and Ollama describe them; without names, all that there are."""
+    return [
+        {
+            "type": "function",
+            "function": {
+                "name": name,
+                "description": f"Does {name}",
+                "parameters": TOOLS[name],
+            },
+        }
+        for name in names or TOOLS
+    ]

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import ollama
 
-from conformance.driving import TOOLS, Kind, done, items
+from conformance.driving import Kind, done, items, user
 from means import tokenizer
 
 Client = Any
@@ -76,25 +76,6 @@ async def client(
         yield made
     finally:
         await done(made.close())
-
-
-def user(text: str) -> list[dict[str, Any]]:
-    return [{"role": "user", "content": text}]
-
-
-def tools(*names: str) -> list[dict[str, Any]]:
-    """Tools; without names, all that there are."""
-    return [
-        {
-            "type": "function",
-            "function": {
-                "name": name,
-                "description": f"Does {name}",
-                "parameters": TOOLS[name],
-            },
-        }
-        for name in names or TOOLS
-    ]
 
 
 async def chat(client: Client, text: str = "Tell me something.", **more: Any) -> Any:

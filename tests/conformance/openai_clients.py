@@ -9,7 +9,7 @@ from typing import Any
 import openai
 import pytest
 
-from conformance.driving import TOOLS, Kind, done, entered, items
+from conformance.driving import Kind, done, entered, items, user
 from means import tokenizer
 
 Client = Any
@@ -47,25 +47,6 @@ async def client(
         made = (openai.OpenAI if blocking else openai.AsyncOpenAI)(base_url=url + prefix, **given)
     async with entered(made) as opened:
         yield opened
-
-
-def user(text: str) -> list[dict[str, Any]]:
-    return [{"role": "user", "content": text}]
-
-
-def functions(*names: str) -> list[dict[str, Any]]:
-    """Tools of Chat Completions; without names, all that there are."""
-    return [
-        {
-            "type": "function",
-            "function": {
-                "name": name,
-                "description": f"Does {name}",
-                "parameters": TOOLS[name],
-            },
-        }
-        for name in names or TOOLS
-    ]
 
 
 def _asked(mock: Any, more: dict[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,6 @@ from conformance.anthropic_clients import (
     said,
     shown,
     texts,
-    user,
 )
 from conformance.driving import (
     MODELS,
@@ -40,6 +39,7 @@ from conformance.driving import (
     entered,
     items,
     raw,
+    user,
 )
 from llmproxy.models import Catalogue
 from llmproxy.service import Service

@@ -22,9 +22,8 @@ from conformance.anthropic_clients import (
     parsed,
     said,
     tools,
-    user,
 )
-from conformance.driving import Flat, Kind, Mocking, Raw, done, entered, gather, items, raw
+from conformance.driving import Flat, Kind, Mocking, Raw, done, entered, gather, items, raw, user
 from llmproxy.service import Service
 
 MESSAGES = "/v1/messages"

@@ -27,9 +27,8 @@ from conformance.anthropic_clients import (
     shown,
     texts,
     tools,
-    user,
 )
-from conformance.driving import TOOLS, Kind, Mocking, done, entered, items
+from conformance.driving import TOOLS, Kind, Mocking, done, entered, items, user
 from llmproxy.service import Service
 
 ANY = {"type": "any"}

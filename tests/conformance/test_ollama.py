@@ -19,7 +19,20 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 
 from conformance import ollama_clients
-from conformance.driving import MODELS, TONGUES, TOOLS, Kind, Mocking, Raw, done, gather, items, raw
+from conformance.driving import (
+    MODELS,
+    TONGUES,
+    TOOLS,
+    Kind,
+    Mocking,
+    Raw,
+    done,
+    functions,
+    gather,
+    items,
+    raw,
+    user,
+)
 from conformance.ollama_clients import (
     MODEL,
     Client,
@@ -29,8 +42,6 @@ from conformance.ollama_clients import (
     joined,
     lines,
     thought,
-    tools,
-    user,
 )
 from llmproxy.models import Catalogue
 from llmproxy.service import Service
@@ -232,7 +243,7 @@ TWO: dict[str, Any] = {
 
 
 async def test_tools_are_called_sometimes_and_with_what_fits(says: Says) -> None:
-    async with says(tools=tools()) as client:  # the package would leave their bounds out
+    async with says(tools=functions()) as client:  # the package would leave their bounds out
         replies = [await chat(client, f"Go {number}") for number in range(24)]
     assert {bool(calls(reply)) for reply in replies} == {True, False}
     for reply in replies:
@@ -245,8 +256,8 @@ async def test_tools_are_called_sometimes_and_with_what_fits(says: Says) -> None
 async def test_a_setting_calls_several_tools_with_text_before(kind: Kind, mocking: Mocking) -> None:
     service = mocking(mock__parallel_calls=3, mock__tool_calls=1.0, mock__text_before_calls=1.0)
     async with ollama_clients.client(service.url, kind) as client:
-        reply = await chat(client, tools=tools())
-        rows = await lines(client, tools=tools())
+        reply = await chat(client, tools=functions())
+        rows = await lines(client, tools=functions())
     assert {name for name, _ in calls(reply)} == set(TOOLS)
     assert reply.message.content
     assert (calls(*rows), joined(rows)) == (calls(reply), reply.message.content)

@@ -13,7 +13,18 @@ from openai.lib.streaming.chat import ChatCompletionStreamState
 from pydantic import BaseModel
 
 from conformance import openai_clients
-from conformance.driving import MODELS, TONGUES, Flat, Kind, Mocking, Nested, done, entered, items
+from conformance.driving import (
+    MODELS,
+    TONGUES,
+    Flat,
+    Kind,
+    Mocking,
+    Nested,
+    done,
+    entered,
+    items,
+    user,
+)
 from conformance.openai_clients import (
     MODEL,
     Client,
@@ -24,7 +35,6 @@ from conformance.openai_clients import (
     joined,
     parsed,
     texts,
-    user,
 )
 from llmproxy.service import Service
 

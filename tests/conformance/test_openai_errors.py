@@ -10,17 +10,26 @@ import pytest
 from openai.types.chat import ChatCompletion
 
 from conformance import openai_clients
-from conformance.driving import Kind, Mocking, Raw, done, entered, gather, items, raw
+from conformance.driving import (
+    Kind,
+    Mocking,
+    Raw,
+    done,
+    entered,
+    functions,
+    gather,
+    items,
+    raw,
+    user,
+)
 from conformance.openai_clients import (
     MODEL,
     Client,
     chat,
     chunks,
-    functions,
     helped,
     joined,
     parsed,
-    user,
 )
 from llmproxy.service import Service
 

@@ -12,8 +12,8 @@ import pytest
 from openai.types import CreateEmbeddingResponse
 
 from conformance import openai_clients
-from conformance.driving import TONGUES, Kind, Mocking, done, entered, items, raw
-from conformance.openai_clients import MODEL, Client, chat, chunks, count, functions, joined, user
+from conformance.driving import TONGUES, Kind, Mocking, done, entered, functions, items, raw, user
+from conformance.openai_clients import MODEL, Client, chat, chunks, count, joined
 from llmproxy.service import Service
 
 TEXT = "One two three, four five six."

@@ -11,17 +11,26 @@ from openai.lib.streaming.chat import ChatCompletionStreamState
 from pydantic import BaseModel
 
 from conformance import openai_clients
-from conformance.driving import MODELS, TONGUES, TOOLS, WEATHER, Colour, Kind, Mocking, valid
+from conformance.driving import (
+    MODELS,
+    TONGUES,
+    TOOLS,
+    WEATHER,
+    Colour,
+    Kind,
+    Mocking,
+    functions,
+    user,
+    valid,
+)
 from conformance.openai_clients import (
     Client,
     chat,
     chunks,
     count,
-    functions,
     helped,
     joined,
     parsed,
-    user,
 )
 
 PARIS = {"city": "Paris", "unit": "celsius"}
