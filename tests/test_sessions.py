@@ -74,3 +74,29 @@ def test_the_session_unused_for_longest_is_forgotten(monkeypatch: pytest.MonkeyP
     taken(all_sessions["c"], "miss", 1)
     assert taken(all_sessions["a"], "miss", 1) == [None]
     assert taken(all_sessions["b"], "miss", 1) == [(0, 1)]
+
+
+def test_what_was_stored_first_is_forgotten_when_it_is_too_much(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sessions, "MOST_STORED", 10)
+    all_sessions = sessions.Sessions()
+    one, other = all_sessions.stored("one"), all_sessions.stored("other")
+    one["a"], other["a"], one["b"] = b"1234", b"5678", b"90"
+    assert (dict(one), dict(other)) == ({"a": b"1234", "b": b"90"}, {"a": b"5678"})
+    one["b"] = b"90x"
+    assert (dict(one), dict(other)) == ({"b": b"90x"}, {"a": b"5678"})
+    one["c"] = b"x" * 11
+    assert (dict(one), dict(other)) == ({}, {})
+
+
+def test_a_session_forgets_what_it_stored_when_it_starts_over_and_no_other_does() -> None:
+    all_sessions = sessions.Sessions()
+    one, other = all_sessions.stored("one"), all_sessions.stored("other")
+    one["a"] = other["a"] = b"x"
+    all_sessions.reset("one")
+    assert (list(one), list(other)) == ([], ["a"])
+    with pytest.raises(KeyError):
+        del one["a"]
+    all_sessions.reset()
+    assert len(other) == 0

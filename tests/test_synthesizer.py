@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import logging
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 import make
+from llmproxy import compression, redacted
 from llmproxy.service import Service
 from llmproxy.sse import EventReader
 from serve import mocking, replaying
@@ -346,6 +348,24 @@ async def test_a_small_request_for_a_large_reply_does_not_hold_up_others(
         assert (await chat(service)).status == 200
         assert not large.done()
         assert (await large).status == 200
+
+
+async def test_a_compressed_body_is_undone_in_the_thread_for_a_small_one_may_be_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+
+    def watched(*arguments: Any) -> tuple[bytes, bool]:
+        threads.append(threading.current_thread().name)
+        return compression.decode_as_far(*arguments)
+
+    monkeypatch.setattr(redacted, "decode_as_far", watched)
+    path = make.write(tmp_path / "run.db")
+    async with replaying(path, state_folder=tmp_path) as service:
+        packed = gzip.compress(body())
+        answer = await ask(service.url, CHAT, packed, JSON, "Content-Encoding: gzip")
+        assert answer.status == 400
+    assert {name.rpartition("_")[0] for name in threads} == {"llmproxy-aside"}
 
 
 async def test_a_vocabulary_that_another_model_needs_is_loaded_when_it_is_asked_for() -> None:
