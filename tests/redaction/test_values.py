@@ -66,6 +66,13 @@ def test_a_literal_behind_a_percent_sign_is_found() -> None:
     assert clean(b"100%" + secret.encode() + rb" \u0041", secret) == rb"100%<redacted> \u0041"
 
 
+@pytest.mark.parametrize("ending", ["\\", "\\\\", '\\"', '"\\'])
+def test_a_literal_that_ends_in_a_backslash_is_found_at_the_end_of_a_string(ending: str) -> None:
+    secret = mixed(12) + ending
+    data = json.dumps({"a": secret, "b": [secret, "x"]}).encode()
+    assert json.loads(clean(data, secret)) == {"a": "<redacted>", "b": ["<redacted>", "x"]}
+
+
 def test_a_literal_inside_another_is_one_secret() -> None:
     assert clean(OPENAI_KEY.encode(), OPENAI_KEY, OPENAI_KEY[4:30]) == b"<redacted>"
 

@@ -24,10 +24,14 @@ _IN_JSON = (
     rb'\\{1,8}+(?:u00([0-9a-fA-F]{2})|(["/]))'  # also of JSON inside a JSON string
     rb"|(\\)\\"
 )
+_IN_JSON_EXACTLY = (  # a quote behind an even number of backslashes ends its string
+    rb'(?:\\{1,8}+(?=u00|/)|(?:\\\\){0,3}+\\(?="))(?:u00([0-9a-fA-F]{2})|(["/]))'
+    rb"|(\\)\\"
+)
 _IN_URL = rb"%([0-9a-fA-F]{2})"
 _NEVER = rb"(?!)()"
 _JSON_ESCAPES = re.compile(b"|".join((_NEVER, _IN_JSON, _NEVER)))
-_EXACT_ESCAPES = re.compile(b"|".join((_BACKSLASH, _IN_JSON, _NEVER)))
+_EXACT_ESCAPES = re.compile(b"|".join((_BACKSLASH, _IN_JSON_EXACTLY, _NEVER)))
 _URL_ESCAPES = re.compile(b"|".join((_NEVER * 4, _IN_URL)))
 _ALL_ESCAPES = re.compile(b"|".join((_NEVER, _IN_JSON, _IN_URL)))
 _PERCENT = re.compile(rb"%[2-9a-fA-F][0-9a-fA-F]")
