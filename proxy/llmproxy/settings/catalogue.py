@@ -6,7 +6,6 @@ This module knows the shape of settings, but no setting by its name.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from types import NoneType, UnionType
@@ -16,8 +15,6 @@ from llmproxy.kinds import Kind
 
 _UNNAMED = ("record", "replay", "mock", "pace")
 """Groups whose flags go without their name."""
-_LONGEST_NAME = 60
-"""Characters of a wrong name for which a right one is looked up: looking takes its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +103,6 @@ def names_beside(model: type, path: Iterable[str | int]) -> list[str]:
         else:
             return []
     return [each.name for each in fields(hint)] if is_dataclass(hint) else []
-
-
-def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The name that a wrong one probably means."""
-    if len(name) > _LONGEST_NAME:
-        return None
-    alike = name.replace("-", "_")
-    return next(iter(difflib.get_close_matches(alike, names, 1)), None)
 
 
 def _type_text(hint: Any) -> str:

@@ -9,22 +9,19 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from llmproxy.findings import Finding, Path, dotted, nearest
 from llmproxy.kinds import Kind
-from llmproxy.settings.catalogue import names_beside, nearest
+from llmproxy.settings.catalogue import names_beside
 from llmproxy.units import quote
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
     from pydantic_core import ErrorDetails
 
-Path = tuple[str | int, ...]
-"""The way to a value: names and indexes."""
-
-_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,60}")
 _SENTENCES = {
     "bool_type": "{} is neither true nor false",
     "bool_parsing": "{} is neither true nor false",
@@ -34,19 +31,6 @@ _SENTENCES = {
     "dataclass_type": "{} is not a group; write its settings indented below it",
 }
 """What pydantic's error types mean; ``{}`` stands for the value."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What is wrong with the value at ``path``, or with the key before it."""
-
-    path: Path
-    key: bool
-    say: Callable[[], str]
-    """Its sentence; asked only for what is shown, because looking for names takes time."""
-
-    def __str__(self) -> str:
-        return f"{dotted(self.path)}: {self.say()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,17 +124,6 @@ def _choices(details: ErrorDetails) -> str:
     value = details["input"]
     close = nearest(value, choices) if isinstance(value, str) else None
     return ", ".join(choices) + (f"; did you mean {close}?" if close else "")
-
-
-def dotted(path: Path) -> str:
-    """``match.patterns[0].regex``; a key that is no plain name is quoted and cut."""
-    text = ""
-    for part in path:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        else:
-            text += "." * bool(text) + (part if _PLAIN_KEY.fullmatch(part) else quote(part))
-    return text
 
 
 def _without_indexes(path: Path) -> str:

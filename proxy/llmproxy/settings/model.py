@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from llmproxy.errors import SettingsError
+from llmproxy.findings import Finding
 from llmproxy.kinds import (
     DURATION,
     FOLDER,
@@ -40,7 +41,7 @@ from llmproxy.redaction import RedactSettings
 from llmproxy.rhythm import PaceSettings
 from llmproxy.setting import setting
 from llmproxy.settings.catalogue import Setting, list_settings
-from llmproxy.settings.checking import Checker, Finding, adapter
+from llmproxy.settings.checking import Checker, adapter
 from llmproxy.settings.sources import (
     FILE_NAME,
     Layer,

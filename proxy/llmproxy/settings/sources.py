@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmproxy.errors import SettingsError
-from llmproxy.settings.catalogue import Setting, nearest
+from llmproxy.findings import nearest
+from llmproxy.settings.catalogue import Setting
 
 if TYPE_CHECKING:
     from llmproxy.yamlfile import Document, YamlPath

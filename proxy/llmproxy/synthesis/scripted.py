@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from llmproxy.answer import Finish, Part, Reasoning, Refusal, Text, ToolCall
 from llmproxy.interaction import Headers, Problem
@@ -22,7 +22,7 @@ _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _VALUE = re.compile(r"[\t\x20-\x7e]{0,1000}")
 _MEMBERS = (
     "text", "reasoning", "refusal", "tool_calls", "finish", "usage", "error", "stream_error",
-    "after_chunks", "echo",
+    "after_chunks", "echo", "json_schema",
 )  # fmt: skip
 _OURS = re.compile(
     "(?:host|content-length|content-encoding|transfer-encoding|connection|keep-alive|upgrade"
@@ -57,6 +57,8 @@ class Script:
         finish: None: by the parts.
         input_tokens, output_tokens: what usage shall say; None: what is counted.
         echo: say what the user said.
+        schema: say JSON that fits it, or the one that the request asks for.
+        uncut: stands as it is written, whatever the request says of its length and its end.
         error: answer with it instead.
         stream_error: break a stream with it after ``after_chunks`` chunks with content.
     """
@@ -66,6 +68,8 @@ class Script:
     input_tokens: int | None = None
     output_tokens: int | None = None
     echo: bool = False
+    schema: Mapping[str, Any] | Literal["request"] | None = None
+    uncut: bool = False
     error: Failure | None = None
     stream_error: Failure | None = None
     after_chunks: int = 0
@@ -91,6 +95,7 @@ def read_script(value: object) -> Script:
         input_tokens=_whole(usage, "usage.input_tokens"),
         output_tokens=_whole(usage, "usage.output_tokens"),
         echo=_flag(value, "echo"),
+        schema=_schema(value.get("json_schema")),
         error=_failure(value, "error"),
         stream_error=_failure(value, "stream_error"),
         after_chunks=_after_chunks(value),
@@ -155,7 +160,7 @@ def _failure(value: Mapping[str, Any], name: str) -> Failure | None:
         _text(said, f"{name}.param"),
         _seconds(said, f"{name}.retry_after"),
     )
-    return Failure(problem, _headers(said, f"{name}.headers"), _whole(said, f"{name}.times"))
+    return Failure(problem, read_headers(said, f"{name}.headers"), _whole(said, f"{name}.times"))
 
 
 def _after_chunks(value: Mapping[str, Any]) -> int:
@@ -166,7 +171,12 @@ def _after_chunks(value: Mapping[str, Any]) -> int:
     return beside or 0
 
 
-def _headers(value: Mapping[str, Any], place: str) -> Headers:
+def read_headers(value: Mapping[str, Any], place: str) -> Headers:
+    """The header lines in the last member of ``place``, each of which a reply may set.
+
+    Raises:
+        ScriptError: one cannot be set.
+    """
     lines = _mapping(value, place)
     for name, text in lines.items():
         if not _HEADER.fullmatch(name) or _OURS.fullmatch(name):
@@ -174,6 +184,12 @@ def _headers(value: Mapping[str, Any], place: str) -> Headers:
         if not isinstance(text, str) or not _VALUE.fullmatch(text):
             raise ScriptError(f"{place}.{name}: must be one line of printable ASCII")
     return tuple(lines.items())
+
+
+def _schema(value: object) -> Mapping[str, Any] | Literal["request"] | None:
+    if value is None or value == "request" or isinstance(value, Mapping):
+        return value
+    raise ScriptError("json_schema: must be a JSON Schema, or the word request")
 
 
 def _finish(value: object) -> Finish | None:
