@@ -13,6 +13,7 @@ import aiohttp
 
 from demo import provider
 from demo.requests import REQUESTS
+from llmproxy.configuration import Configuration
 from llmproxy.service import Plan, serving
 from llmproxy.settings import Settings
 
@@ -22,7 +23,12 @@ CASSETTE = Path(__file__).parent.parent / "cassettes" / "demo.db"
 async def record(cassette: Path) -> None:
     cassette.unlink(missing_ok=True)
     runner, upstream = await provider.start()
-    plan = Plan("record", Settings(port=0), upstreams=(f"demo={upstream}",), cassettes=(cassette,))
+    plan = Plan(
+        "record",
+        Configuration(Settings(port=0)),
+        upstreams=(f"demo={upstream}",),
+        cassettes=(cassette,),
+    )
     try:
         async with serving(plan) as service, aiohttp.ClientSession() as session:
             for each in REQUESTS:

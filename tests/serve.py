@@ -8,8 +8,14 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from llmproxy import yamlfile
+from llmproxy.configuration import Configuration
+from llmproxy.findings import Finding
+from llmproxy.rules.reading import read_file
+from llmproxy.rules.rule import Rule
 from llmproxy.service import Plan, Service, serving
 from llmproxy.settings import ReplaySettings, Settings
+from llmproxy.yamlfile import place
 
 
 def settings(**changes: Any) -> Settings:
@@ -23,19 +29,36 @@ def settings(**changes: Any) -> Settings:
     return made
 
 
+def rules_of(text: str) -> tuple[Rule, ...]:
+    """The rules of a YAML text, which stands for a file of that name."""
+    document = yamlfile.parse(text, "rules.yml")
+    found: list[Finding] = []
+    read = read_file(document.data, lambda path: place("rules.yml", document.mark(path)), found)
+    assert not found, [str(each) for each in found]
+    return tuple(each for each in read if isinstance(each, Rule))
+
+
+def configuration(rules: str = "", **changes: Any) -> Configuration:
+    return Configuration(settings(**changes), rules_of(rules) if rules else ())
+
+
 def record_plan(
     upstreams: str | Sequence[str],
     cassette: Path,
     environment: dict[str, str] | None = None,
+    rules: str = "",
     **changes: Any,
 ) -> Plan:
     several = (upstreams,) if isinstance(upstreams, str) else tuple(upstreams)
-    return Plan("record", settings(**changes), several, (cassette,), environment or {})
+    made = configuration(rules, **changes)
+    return Plan("record", made, several, (cassette,), environment or {})
 
 
-def replay_plan(*cassettes: Path, upstreams: Sequence[str] = (), **changes: Any) -> Plan:
+def replay_plan(
+    *cassettes: Path, upstreams: Sequence[str] = (), rules: str = "", **changes: Any
+) -> Plan:
     changes.setdefault("replay__pace", float("inf"))
-    return Plan("replay", settings(**changes), tuple(upstreams), cassettes, {})
+    return Plan("replay", configuration(rules, **changes), tuple(upstreams), cassettes, {})
 
 
 @contextlib.asynccontextmanager
@@ -52,8 +75,8 @@ async def replaying(*cassettes: Path, **changes: Any) -> AsyncIterator[Service]:
         yield service
 
 
-def mock_plan(**changes: Any) -> Plan:
-    return Plan("mock", settings(**changes))
+def mock_plan(rules: str = "", **changes: Any) -> Plan:
+    return Plan("mock", configuration(rules, **changes))
 
 
 @contextlib.asynccontextmanager

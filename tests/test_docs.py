@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import program
-from llmproxy.settings import Settings, load, walk
+from llmproxy.configuration import load
+from llmproxy.settings import Settings, walk
 
 ROOT = program.ROOT
 README = (ROOT / "README.md").read_text()
@@ -20,21 +21,24 @@ CONSOLE = [
     for line in block.splitlines()
     if line.startswith("$ ")
 ]
+YAML = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
 COMMANDS = [line for line in CONSOLE if line.startswith("llmproxy ")]
 
 
 @pytest.fixture
 def cassettes(tmp_path: Path) -> None:
-    """The cassettes that the README speaks of."""
+    """The files that the README speaks of."""
     (tmp_path / "cassettes").mkdir()
     for name in ("demo", "run1", "run2"):
         shutil.copy(ROOT / "cassettes" / "demo.db", tmp_path / "cassettes" / f"{name}.db")
+    (tmp_path / "rules.yml").write_text(next(block for block in YAML if block.startswith("rules:")))
+    (tmp_path / "request.json").write_text('{"model": "m", "messages": []}')
 
 
 @pytest.mark.usefixtures("cassettes")
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_the_readme_runs(command: str) -> None:
-    _, *arguments = shlex.split(command)
+    _, *arguments = shlex.split(command.partition(" > ")[0])
     if arguments[0] in ("record", "replay", "mock"):
         with program.serve(*arguments) as server:
             assert server.banner.startswith(f"llmproxy {arguments[0]} on http://")
@@ -52,11 +56,11 @@ def test_the_readme_opens_with_the_two_commands_and_the_main_job() -> None:
     assert CONSOLE[:2] == ["make demo", "make test"]
 
 
-@pytest.mark.parametrize("block", re.findall(r"```yaml\n(.*?)```", README, re.DOTALL))
+@pytest.mark.usefixtures("cassettes")
+@pytest.mark.parametrize("block", YAML)
 def test_the_settings_of_the_readme_are_valid(block: str, tmp_path: Path) -> None:
     (tmp_path / "proxy.yml").write_text(block)
-    loaded = load(None, {}, {}, tmp_path)
-    assert loaded.settings != Settings()
+    assert load(None, {}, {}, tmp_path).settings != Settings()
 
 
 def test_the_map_names_modules_that_are_there() -> None:
@@ -73,14 +77,23 @@ def test_the_map_names_modules_that_are_there() -> None:
 def test_every_flag_of_the_readme_is_one() -> None:
     shown = {
         flag
-        for command in ("record", "replay", "mock", "explain")
+        for command in ("record", "replay", "mock", "explain", "check")
         for flag in re.findall(r"--[a-z-]+", program.run(command, "--help").stdout)
     }
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) <= shown
 
 
 def test_every_command_stands_in_the_readme() -> None:
-    for command in ("record", "replay", "mock", "explain", "cassette ls", "cassette show"):
+    for command in (
+        "record",
+        "replay",
+        "mock",
+        "check",
+        "schema",
+        "explain",
+        "cassette ls",
+        "cassette show",
+    ):
         assert f"llmproxy {command}" in README
 
 

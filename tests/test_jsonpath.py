@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmproxy.jsonpath import JsonPath, Keys, parse_json_path, remove
+from llmproxy.jsonpath import JsonPath, Keys, parse_json_path, remove, select
 
 
 @pytest.mark.parametrize(
@@ -152,3 +152,46 @@ def test_remove_deletes_exactly_the_nodes_that_match(tree: object, text: str) ->
         return node
 
     assert json.dumps(_removed(tree, text)) == json.dumps(expected(tree, ()))
+
+
+def _selected(tree: object, text: str) -> list[object]:
+    return list(select(tree, parse_json_path(text)))
+
+
+def test_select_gives_what_a_path_names_in_the_order_of_the_document() -> None:
+    tree = {"a": [{"id": 1, "x": None}, {"id": {"id": 2}}], "id": 3, "0": "zero"}
+    assert _selected(tree, "$") == [tree]
+    assert _selected(tree, "$.a[1].id.id") == [2]
+    assert _selected(tree, "$.a[0].x") == [None]
+    assert _selected(tree, "$.a[*].id") == [1, {"id": 2}]
+    assert _selected(tree, "$..id") == [1, {"id": 2}, 2, 3]
+    assert _selected(tree, "$.*") == [tree["a"], 3, "zero"]
+    assert _selected(tree, "$['0']") == ["zero"]
+
+
+@pytest.mark.parametrize("text", ["$[0]", "$.b", "$.a.b", "$.a[2]", "$.a['0']", "$.a.*.b", "$..b"])
+def test_select_gives_nothing_where_nothing_is(text: str) -> None:
+    assert _selected({"a": [1, "text"]}, text) == []
+    assert _selected(None, text) == []
+
+
+def test_select_goes_as_deep_as_a_tree_does() -> None:
+    tree: object = {"b": 1}
+    for _ in range(20_000):
+        tree = {"a": tree}
+    assert _selected(tree, "$..b") == [1]
+    assert sum(1 for _ in select(tree, parse_json_path("$..a..a"))) == 19_999
+
+
+@settings(deadline=None)
+@given(_TREES, st.sampled_from(["$", "$.a", "$..a", "$[*]", "$.*.b", "$[1]", "$.a[0]", "$..a..b"]))
+def test_select_gives_exactly_the_nodes_that_match(tree: object, text: str) -> None:
+    path = parse_json_path(text)
+
+    def expected(node: object, keys: Keys) -> list[object]:
+        own = [node] if path.matches(keys) else []
+        pairs = node.items() if isinstance(node, dict) else ()
+        children = enumerate(node) if isinstance(node, list) else pairs
+        return own + [each for key, child in children for each in expected(child, (*keys, key))]
+
+    assert _selected(tree, text) == expected(tree, ())

@@ -17,6 +17,7 @@ import make
 import program
 import serve
 from llmproxy import cli
+from llmproxy.configuration import Configuration
 from llmproxy.errors import SettingsError
 from llmproxy.interaction import Headers
 from llmproxy.service import Plan, Service, serving
@@ -152,7 +153,9 @@ def test_at_a_desk_a_miss_gets_a_made_up_text_and_a_tool_only_where_one_is_force
 @contextlib.asynccontextmanager
 async def replaying(cassette: Path, on_miss: str, ci: str) -> AsyncIterator[Service]:
     settings = serve.settings(replay__on_miss=on_miss)
-    async with serving(Plan("replay", settings, (), (cassette,), {"CI": ci})) as service:
+    async with serving(
+        Plan("replay", Configuration(settings), (), (cassette,), {"CI": ci})
+    ) as service:
         yield service
 
 

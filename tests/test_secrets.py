@@ -32,7 +32,7 @@ from llmproxy.cassette import Cassette
 from llmproxy.errors import SettingsError
 from llmproxy.interaction import Interaction
 from llmproxy.service import Service, serving
-from serve import record_plan, recording, replay_plan, replaying, settings
+from serve import configuration, record_plan, recording, replay_plan, replaying
 from sockets import Answer, Client, Seen, ask, free_port, upstream
 
 if sys.version_info >= (3, 14):
@@ -50,6 +50,14 @@ REDACTED = "<redacted>"
 CHAT = "/v1/chat/completions"
 PIECE = 10
 """Characters of a secret that nothing may show in a row."""
+
+RULES = """
+rules:
+  - when: {text: nothing, headers: {authorization: nothing, x-api-key: nothing}}
+    reply: nothing
+  - {when: {query: {key: nothing}, message: nothing, json: {"$.*": nothing, "$.messages[*]": nothing}}, reply: nothing}
+"""
+"""Rules that look everywhere; why they do not answer must tell no secret."""
 
 
 # how a secret is looked for
@@ -187,7 +195,7 @@ async def exchange(
         missed = await live.elsewhere().to(service.url)
         texts += [service.banner()]
     texts += [missed.body, repr(missed.headers), service.summary(), caplog.text, on_disk(folder)]
-    texts += [explaining.last(settings(), ()), *map(everything_of, kept(path))]
+    texts += [explaining.last(configuration(RULES), ()), *map(everything_of, kept(path))]
     assert "nowhere" in misslog.last(folder / ".llmproxy").request.path
     whole = b"\n".join(t.encode("utf-8", "replace") if isinstance(t, str) else t for t in texts)
     return Outcome(answer, up.seen[0], kept(path)[0], played, missed, whole.decode("latin-1"))

@@ -6,6 +6,7 @@ only.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,6 +45,11 @@ class ToolCall:
 
 
 Part = Text | Reasoning | Refusal | ToolCall
+
+
+def size_of(parts: Iterable[Part]) -> int:
+    """The characters of all that is said."""
+    return sum(len(p.arguments if isinstance(p, ToolCall) else p.text) for p in parts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from llmproxy import dialects
 from llmproxy.addressing import Address, address, relative_path
@@ -13,22 +13,37 @@ from llmproxy.matching.canonical import CONDITIONS
 from llmproxy.redacted import Redacted
 from llmproxy.upstreams import Upstream
 
+if TYPE_CHECKING:
+    from llmproxy.inquiry import Inquiry
+
 
 class Asked:
     """A request and what was learnt of it.
 
     ``ours`` is the origin and session prefix under which the client reached us. ``why``
     gathers why a responder had no answer, for the miss. ``conditional`` says that a header
-    asks for a part of the answer.
+    asks for a part of the answer. ``inquiry`` is what a dialect reads in it, once it was read;
+    ``rules`` is how many rules were tried.
     """
 
-    __slots__ = ("_dialect", "conditional", "ours", "redacted", "request", "why")
+    __slots__ = (
+        "_dialect",
+        "conditional",
+        "inquiry",
+        "ours",
+        "redacted",
+        "request",
+        "rules",
+        "why",
+    )
 
     def __init__(self, request: Request, redacted: Redacted, ours: str) -> None:
         self.request = request
         self.redacted = redacted
         self.ours = ours
         self.why = ""
+        self.rules = 0
+        self.inquiry: Inquiry | None = None
         self.conditional = any(name.lower() in CONDITIONS for name, _ in request.headers)
         self._dialect: Dialect | Literal[False] | None = False
 

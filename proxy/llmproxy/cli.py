@@ -17,13 +17,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llmproxy import __version__
-from llmproxy.errors import LlmproxyError
-from llmproxy.settings import Settings, load, walk
+from llmproxy.errors import LlmproxyError, SettingsError
+from llmproxy.settings import Settings, walk
+from llmproxy.settings.catalogue import Setting
 
 if TYPE_CHECKING:
+    from llmproxy.configuration import Configuration
     from llmproxy.service import Plan
 
 Command = Callable[..., Any]
+
+_METAVARS = {"rules": "FILE"}
+"""What a flag takes where that is less than its setting may be."""
 
 
 def _settings(*names: str) -> Callable[[Command], Command]:
@@ -43,18 +48,24 @@ def _settings(*names: str) -> Callable[[Command], Command]:
         )(run)
         for name in reversed(names):
             each = known[name]
-            words = "|".join(each.choices) or each.type
+            words = _METAVARS.get(name) or "|".join(each.choices) or each.type
             wrapped = click.option(
                 each.flag,
                 _variable(name),
                 metavar=None if each.default is False else words,
                 is_flag=each.default is False,
+                multiple=each.is_list,
                 default=None,
-                help=f"{each.help[0].upper()}{each.help[1:]}  [default: {each.default_text}]",
+                help=f"{_sentence(each)}  [default: {each.default_text}]",
             )(wrapped)
         return wrapped
 
     return decorate
+
+
+def _sentence(each: Setting) -> str:
+    text = f"{each.help[0].upper()}{each.help[1:]}"
+    return f"{text}. May be given several times." if each.is_list else text
 
 
 def _variable(name: str) -> str:
@@ -86,16 +97,16 @@ def cli() -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help="File to record to; made where it is not there.  [default: cassettes/runN.db, the next free N]",
 )
-@_settings("record.mode", "record.keep_transient", "record.on_disconnect", "host", "port")
+@_settings("record.mode", "record.keep_transient", "record.on_disconnect", "rules", "host", "port")
 def record(
     upstreams: tuple[str, ...], cassette: Path | None, config: Path | None, flags: dict[str, Any]
 ) -> None:
     """Forward to the real provider and keep each request and response in a cassette."""
     from llmproxy.service import Plan  # noqa: PLC0415
 
-    settings = _load(config, flags)
+    load = _loading(config, flags)
     cassettes = (cassette,) if cassette else ()
-    _serve(Plan("record", settings, upstreams, cassettes, os.environ))
+    _serve(Plan("record", load(), upstreams, cassettes, os.environ, load))
 
 
 @cli.command()
@@ -113,6 +124,7 @@ def record(
     "max_pause",
     "replay.repeat",
     "match.level",
+    "rules",
     "host",
     "port",
 )
@@ -125,8 +137,8 @@ def replay(
     """Answer from cassettes, without network or key."""
     from llmproxy.service import Plan  # noqa: PLC0415
 
-    settings = _load(config, flags)
-    _serve(Plan("replay", settings, upstreams, cassettes, os.environ))
+    load = _loading(config, flags)
+    _serve(Plan("replay", load(), upstreams, cassettes, os.environ, load))
 
 
 @cli.command()
@@ -141,6 +153,7 @@ def replay(
     "pace.tokens_per_second",
     "pace.jitter",
     "pace.like",
+    "rules",
     "host",
     "port",
 )
@@ -148,8 +161,8 @@ def mock(config: Path | None, flags: dict[str, Any]) -> None:
     """Answer with made-up replies in every provider's format, without cassette, network or key."""
     from llmproxy.service import Plan  # noqa: PLC0415
 
-    settings = _load(config, flags)
-    _serve(Plan("mock", settings, environment=os.environ))
+    load = _loading(config, flags)
+    _serve(Plan("mock", load(), environment=os.environ, again=load))
 
 
 @cli.command()
@@ -163,7 +176,7 @@ def mock(config: Path | None, flags: dict[str, Any]) -> None:
     help="Cassette to compare with; for --last those of the miss, unless given.",
 )
 @click.option("--path", help="Path of the request, such as /v1/chat/completions.")
-@_settings("match.level")
+@_settings("match.level", "rules")
 def explain(
     request_file: Path | None,
     last: bool,
@@ -172,21 +185,57 @@ def explain(
     config: Path | None,
     flags: dict[str, Any],
 ) -> None:
-    """Say why a request matches no recording, or which one it matches.
+    """Say which rule or recording answers a request, and why the others do not.
 
     REQUEST_FILE holds the JSON body of a request.
     """
     from llmproxy import explaining  # noqa: PLC0415
 
-    settings = _load(config, flags)
+    configuration = _loading(config, flags)()
     if last == (request_file is not None):
         raise click.UsageError("give either a request file or --last")
     if last:
-        text = explaining.last(settings, cassettes)
+        text = explaining.last(configuration, cassettes)
     else:
         assert request_file is not None
-        text = explaining.body(settings, request_file, cassettes, path)
+        text = explaining.body(configuration, request_file, cassettes, path)
     click.echo(text)
+
+
+@cli.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Settings around a file of rules; else proxy.yml in this folder, where there is one.",
+)
+@click.option("--strict", is_flag=True, help="Let warnings fail, with status 1.")
+def check(file: Path | None, config: Path | None, strict: bool) -> None:
+    """Say all that is wrong with settings and rules, without starting anything.
+
+    FILE is proxy.yml, unless given; it may also be a file of rules, or the responses.yml of
+    mockllm. The status is 2 where something is wrong.
+    """
+    from llmproxy import examining  # noqa: PLC0415
+
+    try:
+        examined = examining.check(file, config, os.environ, Path.cwd())
+    except SettingsError as error:
+        click.echo(str(error))
+        sys.exit(error.exit_code)
+    for line in examined.files:
+        click.echo(line)
+    for line in examined.warnings:
+        click.echo(f"warning: {line}")
+    sys.exit(1 if strict and examined.warnings else 0)
+
+
+@cli.command()
+def schema() -> None:
+    """Print the JSON Schema of proxy.yml and of files of rules, for editors."""
+    from llmproxy import examining  # noqa: PLC0415
+
+    click.echo(examining.schema())
 
 
 @cli.group()
@@ -229,8 +278,11 @@ def cassette_show(file: Path, id: int | None) -> None:
         click.echo("\n".join(terminal.rhythm(each.response, width)) + "\n")
 
 
-def _load(config: Path | None, flags: dict[str, Any]) -> Settings:
-    return load(config, os.environ, flags, Path.cwd()).settings
+def _loading(config: Path | None, flags: dict[str, Any]) -> Callable[[], Configuration]:
+    """Reads settings and rules, each time anew."""
+    from llmproxy import configuration  # noqa: PLC0415
+
+    return functools.partial(configuration.load, config, os.environ, flags, Path.cwd())
 
 
 def _serve(plan: Plan) -> None:

@@ -158,7 +158,8 @@ class Reply:
     A tuple of ``chunks`` is sent at ``received_at + offset`` each. An iterable is live: its
     chunks carry the moment at which they came and go out at once; where it breaks off it
     raises ``StreamBroken``. ``client_left`` tells a live source that nobody reads any more;
-    its iterable is then still read to its end. ``labels`` are our own header lines.
+    its iterable is then still read to its end. ``labels`` are our own header lines, ``rule``
+    names the rule that answered.
     ``head`` may hold status line, ``headers`` and ``labels`` as bytes already.
     """
 
@@ -173,5 +174,6 @@ class Reply:
     match: Match | None = None
     labels: Headers = ()
     miss: str = ""
+    rule: str = ""
     client_left: Callable[[], None] | None = None
     head: bytes = b""

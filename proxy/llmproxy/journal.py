@@ -33,6 +33,7 @@ class Entry:
     match: str = ""
     interaction: str = ""
     repeated: bool = False
+    rule: str = ""
     miss: str = ""
     note: str = ""
 
@@ -46,6 +47,7 @@ class Journal:
     sources: Counter[str] = field(default_factory=Counter)
     repeated: int = 0
     missed: int = 0
+    ruled: int = 0
     _lines: list[str] = field(default_factory=list)
 
     def open(self, method: str) -> Entry:
@@ -60,6 +62,7 @@ class Journal:
         self.sources[entry.source] += 1
         self.repeated += entry.repeated
         self.missed += bool(entry.miss)
+        self.ruled += bool(entry.rule)
         if log.isEnabledFor(logging.INFO):
             if not self._lines:
                 asyncio.get_running_loop().call_later(GATHERED_FOR, self.flush)
@@ -80,6 +83,8 @@ def _line(entry: Entry) -> str:
         f"{entry.status} {entry.method} {entry.path} · {found}"
         f" · {(first - entry.began) * 1e3:.0f}/{(now - entry.began) * 1e3:.0f} ms"
     )
+    if entry.rule:
+        line += f" · rule {_one_line(entry.rule)}"
     if entry.repeated:
         line += " · repeated"
     if entry.session not in ("", "default"):
@@ -89,3 +94,7 @@ def _line(entry: Entry) -> str:
     if entry.note:
         line += f" · {entry.note}"
     return line
+
+
+def _one_line(name: str) -> str:
+    return name if name.isprintable() else repr(name)

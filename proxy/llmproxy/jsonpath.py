@@ -123,6 +123,39 @@ def _error(text: str, position: int, problem: str) -> ValueError:
     return ValueError(f"JSON path {text!r}: {problem} at position {position}")
 
 
+def select(tree: object, path: JsonPath) -> Iterator[object]:
+    """The nodes that a path names, in the document's order; ``$`` names the root.
+
+    Keys and indexes that lead from the root are looked up; only behind a wildcard or a
+    descent is the tree searched, each node once and without recursion.
+    """
+    node, done = tree, 0
+    for step in path.steps:
+        if step.deep or step.key is None:
+            break
+        node, done = _child(node, step.key), done + 1
+        if node is _ABSENT:
+            return
+    goal = len(path.steps)
+    stack = [(node, 1 << done)]
+    while stack:
+        node, reached = stack.pop()
+        if reached >> goal & 1:
+            yield node
+        if reached & ~(1 << goal):
+            steps = [(child, path._advance(reached, key)) for key, child in _children(node)]  # noqa: SLF001 (one module)
+            stack.extend(step for step in reversed(steps) if step[1])
+
+
+_ABSENT = object()
+
+
+def _child(node: object, key: str | int) -> object:
+    if isinstance(key, str):
+        return node.get(key, _ABSENT) if isinstance(node, dict) else _ABSENT
+    return node[key] if isinstance(node, list) and key < len(node) else _ABSENT
+
+
 def remove(tree: object, paths: Iterable[JsonPath]) -> None:
     """Delete, in place, every node of a JSON tree that one of ``paths`` names.
 

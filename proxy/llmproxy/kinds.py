@@ -233,6 +233,21 @@ def _read_json_path(value: object) -> str:
     return text
 
 
+def _read_rules(value: object) -> tuple[object, ...]:
+    """Rules and names of files as they were written: what a rule says is judged elsewhere."""
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"{quote(value)} is not a list; begin each rule with a dash")  # noqa: TRY004 - one error for all that cannot be read
+    return tuple(value)
+
+
+def _write_rules(rules: tuple[object, ...]) -> str:
+    return "[" + ", ".join(each if isinstance(each, str) else "{…}" for each in rules) + "]"
+
+
 def _read_regex(value: object) -> str:
     """The regex is never quoted: that of a secret tells much of it."""
     text = _text(value, "a regex")
@@ -307,3 +322,9 @@ HEADER_NAME = Kind("header", _read_header_name, str, _HEADER_SCHEMA)
 PARAMETER_NAME = Kind("parameter", _read_parameter_name, str, _PARAMETER_SCHEMA)
 JSON_PATH = Kind("JSON path", _read_json_path, str, {"type": "string", "pattern": r"^\$"})
 REGEX = Kind("regex", _read_regex, str, {"type": "string", "format": "regex"})
+RULES = Kind(
+    "[rule | file, …]",
+    _read_rules,
+    _write_rules,
+    {"type": ["array", "string", "null"], "items": {"type": ["object", "string"]}},
+)

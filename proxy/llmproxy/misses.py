@@ -75,13 +75,14 @@ class Misses:
             self._cassettes = [Cassette(path) for path, _ in self._shelves]
         lives = [asked.at(upstreams) for _, upstreams in self._shelves]
         candidates = nearest(lives, self._cassettes, self._canonicaliser)
-        miss = tell(lives[0], candidates, self._cassettes, asked.why)
+        miss = tell(lives[0], candidates, self._cassettes, asked.why, asked.rules)
         missed = misslog.Missed(
             at=datetime.now(UTC).isoformat(timespec="seconds"),
             session=asked.request.session,
             cassettes=tuple(str(path) for path, _ in self._shelves),
             request=lives[0],
             text=miss.text,
+            asked=asked.redacted.path,
         )
         misslog.remember(self._folder, missed)
         return miss
@@ -110,8 +111,9 @@ def tell(
     candidates: tuple[Candidate, ...],
     cassettes: Sequence[Cassette],
     why: str = "",
+    rules: int = 0,
 ) -> Miss:
-    """A miss in all its forms."""
+    """A miss in all its forms; ``rules`` is how many were tried before."""
     count = sum(cassette.count for cassette in cassettes)
     names = ", ".join(cassette.path.name for cassette in cassettes)
     where = f"{names}: {count} interaction{'s' * (count != 1)}"
@@ -119,6 +121,8 @@ def tell(
     text = f"llmproxy: {head}: {live.method} {live.path} ({where})"
     if candidates:
         text += "\n" + describe(candidates)
+    if rules:
+        text += f"\nNone of {rules} rule{'s' * (rules != 1)} answers; why: llmproxy explain --last"
     if not why or not candidates:
         text += "\nTo record it: llmproxy record --upstream NAME --cassette FILE"
     line = why or summary_line(candidates) or "no recorded request"

@@ -24,13 +24,17 @@ LARGEST_BODY = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """A request that nothing matched; ``at`` is an ISO time, ``cassettes`` are paths."""
+    """A request that nothing matched; ``at`` is an ISO time, ``cassettes`` are paths.
+
+    ``asked`` is the path that the client asked for; that of ``request`` is its upstream's.
+    """
 
     at: str
     session: str
     cassettes: tuple[str, ...]
     request: RecordedRequest
     text: str
+    asked: str = ""
 
 
 def remember(folder: Path, missed: Missed) -> None:
@@ -47,6 +51,7 @@ def remember(folder: Path, missed: Missed) -> None:
         "headers": request.headers,
         **_body(request.body),
         "text": missed.text,
+        "asked": missed.asked,
     }
     file = folder / FILE
     try:
@@ -96,6 +101,7 @@ def _read(line: bytes) -> Missed:
             body=body,
         ),
         text=str(entry["text"]),
+        asked=str(entry.get("asked", "")),
     )
 
 

@@ -105,6 +105,11 @@ class Redacted:
             )
         return self._headers
 
+    @property
+    def path(self) -> str:
+        """The path as the client asked for it."""
+        return self._redacting.redactor.path(self._request.path, self.credentials)
+
     def at(self, upstream: str, path: str, *, headers: bool = True) -> RecordedRequest:
         """The request as kept for ``upstream`` and the path relative to its base.
 

@@ -8,41 +8,28 @@ could be meant, it says so and leaves the request to the next responder.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from operator import itemgetter
 from typing import TypeVar
 from urllib.parse import quote
 
-from llmproxy.addressing import leads_to, rewrite_origin
 from llmproxy.asked import Asked
 from llmproxy.cassette import Cassette, Fingerprint
-from llmproxy.forward import POINTS_BACK
-from llmproxy.interaction import (
-    Chunk,
-    Headers,
-    Level,
-    Match,
-    RecordedRequest,
-    RecordedResponse,
-    Reply,
-)
+from llmproxy.interaction import Headers, Level, Match, RecordedRequest, Reply
 from llmproxy.matching.canonical import Canonicaliser
 from llmproxy.pacing import Pace
+from llmproxy.prepared import Prepared, PreparedReplies, pointing_back, prepare
 from llmproxy.redacted import REMEMBERED, REMEMBERED_BELOW
-from llmproxy.redaction import is_credential_header
 from llmproxy.sessions import DEFAULT, Place, Repeat, Sessions, Turn
 from llmproxy.upstreams import Upstream
-from llmproxy.wire import HOP_BY_HOP, encode_head, has_no_body
+from llmproxy.wire import encode_head
 
 T = TypeVar("T")
 
 _Memory = tuple[str, str, tuple[str, ...], bytes]
 _Prints = list[tuple[int, bytes]]
 """A fingerprint of the request for each cassette, by its number."""
-
-PREPARED_BYTES = 16 * 2**20
-"""How much of prepared replies stays in memory, in bytes."""
 
 SEQUENCES_KEPT = 20_000
 """How many sequences of equal requests stay in memory."""
@@ -109,22 +96,22 @@ class Replayer:
         # with several upstreams a header may say whose a request is, as GET /v1/models is
         self._by_target = not self._headers_count and all(len(group) == 1 for group in groups)
         self._names = [quote(shelf.name) for shelf in self._shelves]
-        self._prepared: dict[Place, _Prepared] = {}
-        self._prepared_bytes = 0
+        self._prepared = PreparedReplies[Place | tuple[Place, Pace]]()
         self._exact: dict[_Memory, tuple[_Prints, tuple[Place, ...]]] = {}
         self._pairs: dict[Place, bytes] = {}
         self._sequences: dict[tuple[int, str, bytes], tuple[Place, ...]] = {}
 
-    async def __call__(self, asked: Asked) -> Reply | None:
+    async def __call__(self, asked: Asked, pace: Pace | None = None) -> Reply | None:
+        """What was recorded; at ``pace``, else at that of this replay."""
         found = self._find(asked)
         if found is None:
             return None
         level, turn = found.level, found.turn
-        prepared = self._prepare(turn.place)
+        prepared = self._prepare(turn.place, pace)
         kept = prepared.reply
         headers, labels, head = kept.headers, self._labels(level, turn.place), b""
         if prepared.points_back:
-            headers = self._pointing_back(headers, turn.place, asked)
+            headers = pointing_back(headers, asked, self._shelves[turn.place[0]].upstreams)
         else:
             head = prepared.heads.get(level) or self._encode(prepared, level, labels)
         if found.generated:
@@ -266,22 +253,17 @@ class Replayer:
             paired = self._pairs[place] = self._canonicaliser.paired(request)
         return paired
 
-    def _prepare(self, place: Place) -> _Prepared:
-        if (prepared := self._prepared.get(place)) is not None:
-            return prepared
-        prepared = _prepared(*self._shelves[place[0]].cassette.load_response(place[1]), self._pace)
-        chunks = prepared.reply.chunks
-        size = sum(len(c.data) for c in chunks) if isinstance(chunks, tuple) else 0
-        if size < PREPARED_BYTES // 4:
-            self._prepared_bytes += size + 2000
-            if self._prepared_bytes > PREPARED_BYTES:
-                self._prepared.clear()
-                self._prepared_bytes = size + 2000
-            self._prepared[place] = prepared
+    def _prepare(self, place: Place, pace: Pace | None) -> Prepared:
+        key = place if pace is None else (place, pace)
+        prepared = self._prepared.get(key)
+        if prepared is None:
+            load = self._shelves[place[0]].cassette.load_response
+            made = prepare(*load(place[1]), pace or self._pace)
+            prepared = self._prepared.put(key, made)
         return prepared
 
     @staticmethod
-    def _encode(prepared: _Prepared, level: Level, labels: Headers) -> bytes:
+    def _encode(prepared: Prepared, level: Level, labels: Headers) -> bytes:
         kept = prepared.reply
         head = encode_head(kept.status, kept.reason, kept.headers + labels)
         prepared.heads[level] = head
@@ -294,24 +276,6 @@ class Replayer:
             ("x-llmproxy-interaction", f"{self._names[place[0]]}/{place[1]}"),
         )
 
-    def _pointing_back(self, headers: Headers, place: Place, asked: Asked) -> Headers:
-        upstreams = self._shelves[place[0]].upstreams
-        to = asked.address(upstreams)
-        ours = leads_to(asked.ours, to, upstreams)
-        return tuple(
-            (n, rewrite_origin(v, to.upstream, ours) if n.lower() in POINTS_BACK else v)
-            for n, v in headers
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """A reply made ready once; ``heads`` are its heads as bytes, by level of the match."""
-
-    reply: Reply
-    points_back: bool
-    heads: dict[Level, bytes] = field(default_factory=dict)
-
 
 def _spread(pairs: Iterable[tuple[list[int], T]]) -> list[tuple[int, T]]:
     """What belongs to groups of cassettes, by cassette, in the order of the cassettes."""
@@ -319,48 +283,3 @@ def _spread(pairs: Iterable[tuple[list[int], T]]) -> list[tuple[int, T]]:
     if len(spread) > 1:
         spread.sort(key=itemgetter(0))
     return spread
-
-
-def _prepared(method: str, response: RecordedResponse, pace: Pace) -> _Prepared:
-    chunks, head_at, ended_at = response.chunks, response.head_at, response.ended_at
-    if not pace.as_recorded:
-        moments = pace.retime([head_at, *(chunk.offset for chunk in chunks), ended_at])
-        head_at, *offsets, ended_at = moments
-        chunks = tuple(
-            Chunk(offset, chunk.data) for offset, chunk in zip(offsets, chunks, strict=True)
-        )
-    headers = _replayed(method, response)
-    reply = Reply(
-        source="replayed",
-        status=response.status,
-        reason=response.reason,
-        headers=headers,
-        head_at=head_at,
-        chunks=chunks,
-        ended_at=ended_at,
-        end=response.end,
-    )
-    return _Prepared(reply, any(name.lower() in POINTS_BACK for name, _ in headers))
-
-
-def _replayed(method: str, response: RecordedResponse) -> Headers:
-    """The recorded header lines that are sent: none of one connection, none that is secret.
-
-    A content-length is made true again where redaction or decoding changed the body; where
-    the response broke off it stays, since the client saw fewer bytes than announced.
-    """
-    size = sum(len(chunk.data) for chunk in response.chunks)
-    headers = []
-    for name, value in response.headers:
-        low = name.lower()
-        if low in HOP_BY_HOP or is_credential_header(low):
-            continue
-        if low == "content-length" and not has_no_body(method, response.status):
-            announced = int(value) if value.isdecimal() and len(value) < 20 else 0
-            if response.end == "reset" and announced > size:
-                headers.append((name, value))
-            elif response.end == "eof":
-                headers.append((name, str(size)))
-        else:
-            headers.append((name, value))
-    return tuple(headers)

@@ -56,7 +56,7 @@ class Proxy:
         entry = self.journal.open(web_request.method)
         try:
             reply, received_at = await self._reply(web_request, entry)
-            entry.source, entry.miss = reply.source, reply.miss
+            entry.source, entry.miss, entry.rule = reply.source, reply.miss, reply.rule
             if reply.match is not None:
                 entry.match = reply.match.level + ("*" if reply.match.generated else "")
                 entry.interaction = f"#{reply.match.interaction}"

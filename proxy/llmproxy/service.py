@@ -16,25 +16,33 @@ from pathlib import Path
 from typing import Literal
 
 from llmproxy.addressing import local_lines
+from llmproxy.asked import Asked
 from llmproxy.cassette import Cassette
+from llmproxy.configuration import Configuration
 from llmproxy.control import Control
 from llmproxy.errors import CassetteError, SettingsError
 from llmproxy.forward import Forwarder, ForwardSettings
+from llmproxy.inquiry import Reader
+from llmproxy.interaction import Reply
 from llmproxy.journal import Journal
 from llmproxy.keeping import Keeper, keeper_for
 from llmproxy.listener import Listener, listen
-from llmproxy.manners import manner_of, rhythm_words
+from llmproxy.live import Live
+from llmproxy.maker import Maker
+from llmproxy.manners import rhythm_words
 from llmproxy.misses import Misses
 from llmproxy.pacing import Pace
 from llmproxy.recorder import Recorder
 from llmproxy.replayer import Replayer, Shelf
 from llmproxy.responders import Refusal, Relay, Responder, unknown
+from llmproxy.rule_responder import RuleResponder
 from llmproxy.server import Proxy
 from llmproxy.sessions import Sessions
 from llmproxy.settings import Settings
 from llmproxy.synthesizer import Synthesizer
 from llmproxy.tokens import packaged
 from llmproxy.upstreams import KNOWN, Upstream, parse_upstream, parse_upstreams
+from llmproxy.watcher import watching
 from llmproxy.wheel import Wheel
 
 Command = Literal["record", "replay", "mock"]
@@ -45,13 +53,21 @@ MOCKED = ("openai", "anthropic", "gemini")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to serve: ``cassettes`` are read by replay; record writes the one it names."""
+    """What to serve: ``cassettes`` are read by replay; record writes the one it names.
+
+    ``again`` reads the configuration once more, when one of its files has changed.
+    """
 
     command: Command
-    settings: Settings
+    configuration: Configuration
     upstreams: tuple[str, ...] = ()
     cassettes: tuple[Path, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    again: Callable[[], Configuration] | None = None
+
+    @property
+    def settings(self) -> Settings:
+        return self.configuration.settings
 
 
 @dataclass(slots=True)
@@ -82,6 +98,9 @@ class Service:
         lines = [f"llmproxy {self.plan.command} on {self.url}"]
         if self.recorder is not None:
             lines.append(self._recording_line())
+        if rules := self.plan.configuration.rules:
+            names = ", ".join(dict.fromkeys(rule.place.partition(":")[0] for rule in rules))
+            lines.append(f"  {len(rules)} rule{'s' * (len(rules) != 1)} first ({names})")
         for shelf in self.shelves if self.recorder is None else ():
             cassette = shelf.cassette
             made = f" (fingerprints made anew for {cassette.rebuilt})" if cassette.rebuilt else ""
@@ -121,6 +140,8 @@ class Service:
         if made_up or self.plan.command == "mock":
             were = "replies were" if made_up != 1 else "reply was"
             parts.append(f"{made_up} {were} made up")
+        if by_rule := journal.ruled:
+            parts.append(f"{by_rule} answered by rules")
         if journal.sources["forwarded"]:
             parts.append(f"{journal.sources['forwarded']} forwarded")
         lines = [", ".join(parts)]
@@ -149,12 +170,13 @@ async def serving(plan: Plan) -> AsyncIterator[Service]:
         aside = ThreadPoolExecutor(1, "llmproxy-aside")
         stack.callback(aside.shutdown)
         stack.callback(journal.flush)
-        opening = _Opening(plan, keeper, sessions, stack, aside, lambda: journal.in_flight)
+        live = Live(plan.configuration, plan.again)
+        opening = _Opening(plan, live, keeper, sessions, stack, aside, lambda: journal.in_flight)
         responders = await opening.responders()
         proxy = Proxy(
             responders=responders,
             redacting=keeper.redacting,
-            control=Control(plan.command, sessions, journal),
+            control=Control(plan.command, sessions, journal, live),
             journal=journal,
             max_request=settings.max_request,
             aside=aside,
@@ -162,6 +184,8 @@ async def serving(plan: Plan) -> AsyncIterator[Service]:
         )
         listener = await listen(proxy, settings.host, settings.port)
         stack.push_async_callback(listener.close, settings.shutdown_time)
+        if plan.again is not None:
+            await stack.enter_async_context(watching(live))
         yield Service(
             plan=plan,
             listener=listener,
@@ -180,6 +204,7 @@ class _Opening:
     def __init__(
         self,
         plan: Plan,
+        live: Live,
         keeper: Keeper,
         sessions: Sessions,
         stack: contextlib.AsyncExitStack,
@@ -187,6 +212,7 @@ class _Opening:
         load: Callable[[], int],
     ) -> None:
         self.plan = plan
+        self.live = live
         self.settings = plan.settings
         self.keeper = keeper
         self.sessions = sessions
@@ -194,6 +220,14 @@ class _Opening:
         self.aside = aside
         self.load = load
         self.vocabularies = packaged()
+        self.reader = Reader(
+            live, sessions, self.settings.max_request, trusting=plan.command != "mock"
+        )
+        self.maker = Maker(
+            self.vocabularies, sessions, aside, load, may_call=plan.command == "mock"
+        )
+        self.named: dict[tuple[Path, int], Shelf] = {}
+        self.passing: Forwarder | None = None
         self.shelves: tuple[Shelf, ...] = ()
         self.upstreams: tuple[Upstream, ...] = ()
         self.recorder: Recorder | None = None
@@ -215,14 +249,15 @@ class _Opening:
                 self.recorded_before = cassette.count
         if mode == "once" and self.recorded_before:
             self.shelves = (self._shelf(path, self.upstreams),)
-            return (self._replayer(), self._refusal())
+            return self._only_recorded()
         self.recorder = await self._open_recorder(path)
         relay = Relay(await self._forwarder(), self.upstreams, misses=False)
         if mode == "new_episodes" and self.recorded_before:
             # opened after the recorder, so closed before it: a file with readers stays in two parts
             self.shelves = (self._shelf(path, self.upstreams),)
-            return (self._replayer(recording=True), relay)
-        return (relay,)
+            replayer = self._replayer(recording=True)
+            return (self._rules(replayer), replayer, relay)
+        return (self._rules(None), relay)
 
     async def replay(self) -> tuple[Responder, ...]:
         if not self.plan.cassettes:
@@ -232,22 +267,29 @@ class _Opening:
         self.upstreams = tuple(named)
         on_miss = self._on_miss()
         if on_miss == "error":
-            return (self._replayer(), self._refusal())
+            return self._only_recorded()
+        replayer = self._replayer()
+        rules = self._rules(replayer)
         if on_miss == "synthesize":
             misses = self._misses()
-            return (self._replayer(), self._synthesizer(misses), Refusal(misses))
+            synthesizer = Synthesizer(self.reader, self.maker, misses)
+            return (rules, replayer, synthesizer, Refusal(misses))
         if not self.plan.upstreams:
             raise SettingsError("replay.on_miss: forward wants to know where to", "add --upstream")
         upstreams = parse_upstreams(self.plan.upstreams, self.settings.upstreams)
-        return (self._replayer(), Relay(await self._forwarder(), upstreams, misses=True))
+        return (rules, replayer, Relay(await self._forwarder(), upstreams, misses=True))
+
+    def _only_recorded(self) -> tuple[Responder, ...]:
+        replayer = self._replayer()
+        return (self._rules(replayer), replayer, Refusal(self._misses()))
 
     async def mock(self) -> tuple[Responder, ...]:
         self.upstreams = parse_upstreams(MOCKED, {})
         self.made_up = f"every reply is made up{rhythm_words(self.settings.pace)}"
-        synthesizer = self._synthesizer(None)
+        responders = (self._rules(None), Synthesizer(self.reader, self.maker), unknown)
         # before the first stream: a load in a thread still holds the interpreter for a while
         await asyncio.to_thread(self.vocabularies.load, "o200k_base")
-        return (synthesizer, unknown)
+        return responders
 
     def _on_miss(self) -> str:
         """What ``auto`` means here, and what the banner says of it."""
@@ -262,16 +304,38 @@ class _Opening:
         self.made_up = "what matches nothing is refused, because CI is set"
         return "error"
 
-    def _synthesizer(self, misses: Misses | None) -> Synthesizer:
-        return Synthesizer(
-            manner_of(self.settings),
-            self.vocabularies,
+    def _rules(self, replayer: Replayer | None) -> RuleResponder:
+        responder = RuleResponder(
+            self.reader,
+            self.maker,
             self.sessions,
-            self.aside,
+            replayer,
+            self._named_shelf,
+            self._pass_on,
+            Pace(self.settings.replay.pace, self.settings.max_pause),
             self.load,
-            self.settings.max_request,
-            misses,
         )
+        self.stack.callback(responder.close)
+        return responder
+
+    def _named_shelf(self, path: Path) -> Shelf:
+        """A cassette that a rule names; opened again where a new file has taken its place."""
+        key = (path, path.stat().st_ino if path.exists() else 0)
+        shelf = self.named.get(key)
+        if shelf is None:
+            cassette = Cassette(path)
+            self.stack.callback(cassette.close)
+            shelf = self.named[key] = Shelf(cassette, _upstreams_of(cassette))
+        return shelf
+
+    async def _pass_on(self, name: str, asked: Asked) -> Reply:
+        """The reply of the provider that a rule names; it is not kept."""
+        if self.passing is None:
+            self.passing = Forwarder(self._forward_settings(), None)
+            await self.stack.enter_async_context(self.passing)
+        named = self.live.current.configuration.settings.upstreams
+        upstreams = (parse_upstream(name, named),)
+        return await Relay(self.passing, upstreams, misses=False)(asked)
 
     def _shelf(self, path: Path, upstreams: Sequence[Upstream] = ()) -> Shelf:
         cassette = Cassette(path, self.keeper.key, self.keeper.digest)
@@ -288,9 +352,6 @@ class _Opening:
             repeat="miss" if recording else replay.repeat,
             ordinals=not recording,
         )
-
-    def _refusal(self) -> Refusal:
-        return Refusal(self._misses())
 
     def _misses(self) -> Misses:
         misses = Misses(
@@ -315,8 +376,12 @@ class _Opening:
         return recorder
 
     async def _forwarder(self) -> Forwarder:
+        forwarder = Forwarder(self._forward_settings(), self.recorder)
+        return await self.stack.enter_async_context(forwarder)
+
+    def _forward_settings(self) -> ForwardSettings:
         times, record = self.settings.upstream_timeouts, self.settings.record
-        settings = ForwardSettings(
+        return ForwardSettings(
             connect=times.connect,
             first_byte=times.first_byte,
             idle=times.idle,
@@ -325,7 +390,6 @@ class _Opening:
             disconnect_time=record.disconnect_time,
             disconnect_bytes=record.disconnect_bytes,
         )
-        return await self.stack.enter_async_context(Forwarder(settings, self.recorder))
 
 
 def next_free(folder: Path) -> Path:

@@ -12,7 +12,10 @@ from collections import Counter, OrderedDict
 from collections.abc import Hashable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Literal
+from typing import Any, Literal
+
+from llmproxy.rules.deciding import reply_number
+from llmproxy.rules.rule import Rule
 
 Repeat = Literal["last", "cycle", "miss"]
 
@@ -24,6 +27,9 @@ MOST_COUNTED = 20_000
 
 MOST_STORED = 64 * 2**20
 """Bytes that all sessions together may store."""
+
+MOST_RULES = 20_000
+"""Rules of which one session knows how often they answered, those changed meanwhile included."""
 
 Place = tuple[int, int]
 """An interaction among several cassettes: which cassette, which id."""
@@ -38,6 +44,14 @@ class Turn:
     of: int
 
 
+@dataclass(frozen=True, slots=True)
+class RuleTurn:
+    """Which reply of a rule comes next; ``counter`` says that of all its answers, from 1."""
+
+    reply: int
+    counter: int
+
+
 @dataclass(slots=True)
 class Session:
     """What one session has used so far."""
@@ -46,14 +60,38 @@ class Session:
     used: set[Place] = field(default_factory=set)
     next: dict[Hashable, int] = field(default_factory=dict)
     _counts: Counter[Hashable] = field(default_factory=Counter)
+    _answered: Counter[str] = field(default_factory=Counter)
+    _ruled: int = 0
 
     def count(self, key: Hashable) -> int:
         """How often ``key`` was counted before; counts it."""
-        if len(self._counts) >= MOST_COUNTED and key not in self._counts:
-            self._counts.clear()
-        before = self._counts[key]
-        self._counts[key] = before + 1
-        return before
+        return _count(self._counts, key, MOST_COUNTED)
+
+    def rule_turn(self, rule: Rule, alike: Hashable) -> RuleTurn | None:
+        """The turn of a rule, counted; None where it is used up.
+
+        ``alike`` is what equal prompts share.
+        """
+        answered = self._answered[rule.key]
+        if rule.times is not None and answered >= rule.times:
+            return None
+        prompt = (rule.key, alike)
+        before = {"rule": answered, "prompt": self._counts[prompt], "session": self._ruled}
+        reply = reply_number(rule, before[rule.count])
+        if reply is None:
+            return None
+        _count(self._answered, rule.key, MOST_RULES)
+        if rule.count == "prompt":
+            _count(self._counts, prompt, MOST_COUNTED)
+        self._ruled += rule.count == "session"
+        return RuleTurn(reply, answered + 1)
+
+    def rule_left(self, rule: Rule, alike: Hashable) -> None:
+        """A rule whose turn it was had nothing to say: as if it had not been asked."""
+        self._answered[rule.key] -= 1
+        if rule.count == "prompt":
+            self._counts[rule.key, alike] -= 1
+        self._ruled -= rule.count == "session"
 
     def take(self, key: Hashable, sequence: Sequence[Place], repeat: Repeat) -> Turn | None:
         """Whose turn it is in ``sequence``, which is asked for under ``key``; None when used up.
@@ -74,6 +112,15 @@ class Session:
             return None
         place = sequence[-1] if repeat == "last" else sequence[(number - 1) % len(sequence)]
         return Turn(place, number, len(sequence))
+
+
+def _count(counts: Counter[Any], key: Hashable, most: int) -> int:
+    """How often ``key`` was counted before; counts it, and forgets what was counted first."""
+    before = counts[key]
+    if not before and len(counts) >= most:
+        del counts[next(iter(counts))]
+    counts[key] = before + 1
+    return before
 
 
 class Sessions:

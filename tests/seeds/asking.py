@@ -19,9 +19,12 @@ from google import genai
 import serve
 import sockets
 from llmproxy.asked import Asked
+from llmproxy.configuration import Configuration
+from llmproxy.inquiry import Reader
 from llmproxy.interaction import Headers, Reply, Request
 from llmproxy.keeping import keeper_for
-from llmproxy.manners import manner_of
+from llmproxy.live import Live
+from llmproxy.maker import Maker
 from llmproxy.service import Service
 from llmproxy.sessions import Sessions
 from llmproxy.synthesizer import Synthesizer
@@ -143,15 +146,10 @@ async def replies_to(
 ) -> list[Reply]:
     settings = serve.settings(**changes)
     keeper = keeper_for(settings, {})
+    sessions, live = Sessions(), Live(Configuration(settings))
     with ThreadPoolExecutor(1) as aside:
-        answer = Synthesizer(
-            manner_of(settings),
-            packaged(),
-            Sessions(),
-            aside,
-            lambda: load,
-            settings.max_request,
-        )
+        maker = Maker(packaged(), sessions, aside, lambda: load, may_call=True)
+        answer = Synthesizer(Reader(live, sessions, settings.max_request, trusting=False), maker)
         made = []
         for body in bodies:
             data = json.dumps(body).encode()

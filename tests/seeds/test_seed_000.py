@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import sockets
+from llmproxy.configuration import Configuration
 from llmproxy.service import Plan, serving
 from llmproxy.settings import load
 from llmproxy.synthesis.pool import ASSISTANT
@@ -53,7 +54,7 @@ async def test_000_2_host_and_port_come_from_the_environment() -> None:
     port = free_port()
     variables = {"LLMPROXY_HOST": "0.0.0.0", "LLMPROXY_PORT": str(port)}
     settings = load(None, variables, {}, Path.cwd()).settings
-    async with serving(Plan("mock", settings)):
+    async with serving(Plan("mock", Configuration(settings))):
         answer = await sockets.ask(f"http://127.0.0.1:{port}", CHAT, json.dumps(chat()).encode())
     assert answer.status == 200
 

@@ -283,6 +283,11 @@ FILE_MISTAKES = [
             "http://[::1": "the host or port of the URL cannot be read",
         }.items()
     ),
+    ("rules: 7", "proxy.yml:1:8: rules: 7 is not a list; begin each rule with a dash"),
+    (
+        "rules: {name: x}",
+        "proxy.yml:1:8: rules: this group is not a list; begin each rule with a dash",
+    ),
     ("- a", "proxy.yml:1:1: holds no settings; write key: value, with the space"),
     ("port:4555", "proxy.yml:1:1: holds no settings; write key: value, with the space"),
     (

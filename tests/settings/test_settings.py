@@ -187,6 +187,8 @@ def test_a_config_that_does_not_exist_is_an_error(folder: Path) -> None:
             (Pattern("n", "r"),),
         ),
         ("LLMPROXY_UPSTREAMS", "{a: 'http://a'}", "upstreams", {"a": "http://a"}),
+        ("LLMPROXY_RULES", "a.yml, b.yml", "rules", ("a.yml", "b.yml")),
+        ("LLMPROXY_RULES", "[{reply: hi}, a.yml]", "rules", ({"reply": "hi"}, "a.yml")),
     ],
 )
 def test_a_variable_or_a_typed_flag_is_read_as_its_setting_wants(
@@ -219,6 +221,12 @@ def test_a_regex_that_is_only_odd_is_accepted_where_warnings_are_errors(folder: 
     assert loaded.settings.redact.patterns == ("[[a]",)
 
 
+def test_rules_are_kept_as_written_and_judged_elsewhere(folder: Path) -> None:
+    assert load_file(folder, "rules: tools.yml").settings.rules == ("tools.yml",)
+    assert load_file(folder, "rules: [{nmae: x}, 7]").settings.rules == ({"nmae": "x"}, 7)
+    assert load_file(folder, "rules:").settings.rules == ()
+
+
 # One model
 
 
@@ -240,6 +248,7 @@ def test_walk_describes_a_setting_as_the_file_writes_it() -> None:
     assert shown["redact.environment"] == ("true | false", "true")
     assert shown["upstreams"] == ("{name: URL, …}", "{}")
     assert shown["match.ignore"] == ("[JSON path, …]", "[]")
+    assert shown["rules"] == ("[rule | file, …]", "[]")
     assert shown["match.patterns"] == ("[{name: text, regex: text}, …]", "[]")
     assert SETTINGS["match.presets"].choices == ("claude_code", "codex", "paths")
     assert SETTINGS["match.presets"].default == SETTINGS["match.presets"].choices
@@ -255,6 +264,12 @@ def test_a_default_as_written_reads_back_as_the_default(folder: Path, each: Any)
     loaded = load(None, {each.variable: each.default_text}, {}, folder)
     assert get(loaded.settings, each.name) == each.default
     assert loaded.origins[each.name] == each.variable
+
+
+def test_a_running_server_takes_what_made_up_replies_and_rules_are() -> None:
+    groups = {name.partition(".")[0] for name, each in SETTINGS.items() if each.reload}
+    assert groups == {"upstreams", "mock", "pace", "models", "rules"}
+    assert all(each.reload for n, each in SETTINGS.items() if n.partition(".")[0] in groups)
 
 
 # proxy.yml

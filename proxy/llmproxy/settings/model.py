@@ -1,9 +1,7 @@
 """All settings: each stands once, with type, default and help, and is read from everywhere.
 
 Strategy: the dataclasses below are the model. ``walk`` lists them for the command line and
-the docs, ``load`` fills them from defaults < file < environment < flags, ``json_schema``
-describes them to editors. Every layer is checked for itself, also where a higher one hides
-it, and all problems of all layers are told at once.
+the docs, ``json_schema`` describes them to editors; ``loading`` fills them in.
 
 pydantic and yaml are imported inside the functions that need them: ``--help`` does not.
 This module knows no server and no command.
@@ -11,14 +9,11 @@ This module knows no server and no command.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from llmproxy.errors import SettingsError
-from llmproxy.findings import Finding
 from llmproxy.kinds import (
     DURATION,
     FOLDER,
@@ -30,6 +25,7 @@ from llmproxy.kinds import (
     PARAMETER_NAME,
     PORT,
     REGEX,
+    RULES,
     SIZE,
     TIME_LIMIT,
     UPSTREAM_NAME,
@@ -41,19 +37,9 @@ from llmproxy.redaction import RedactSettings
 from llmproxy.rhythm import PaceSettings
 from llmproxy.setting import setting
 from llmproxy.settings.catalogue import Setting, list_settings
-from llmproxy.settings.checking import Checker, adapter
-from llmproxy.settings.sources import (
-    FILE_NAME,
-    Layer,
-    find_file,
-    read_file,
-    read_flags,
-    read_variables,
-    write_place,
-)
+from llmproxy.settings.checking import adapter
 from llmproxy.speeds import ModelSettings
 from llmproxy.synthesis.mock import MockSettings
-from llmproxy.units import quote
 
 Duration = Annotated[float, DURATION]
 """Seconds, 0 or more."""
@@ -65,11 +51,9 @@ Upstreams = Mapping[Annotated[str, UPSTREAM_NAME], Annotated[str, UPSTREAM_URL]]
 """Base URLs by name; no two names differ only in case."""
 
 MB = 1000**2
-_MOST_PROBLEMS = 100
-"""Shown of one source."""
-_UNQUOTED = ("redact",)
+UNQUOTED = ("redact",)
 """Groups whose values may be secrets that a person wrote in the wrong place."""
-_KINDS: Mapping[str, Kind] = {
+KINDS: Mapping[str, Kind] = {
     "match.ignore": JSON_PATH,
     "match.ignore_query": PARAMETER_NAME,
     "match.patterns.regex": REGEX,
@@ -151,7 +135,9 @@ class Settings:
 
     host: Annotated[str, HOST] = setting("127.0.0.1", "the address to listen on")
     port: Annotated[int, PORT] = setting(4555, "the port to listen on; 0 picks a free one")
-    upstreams: Upstreams = setting({}, "names for the base URLs of providers, for --upstream")
+    upstreams: Upstreams = setting(
+        {}, "names for the base URLs of providers, for --upstream and rules", reload=True
+    )
     max_request: Size = setting(256 * MB, "a request body larger than this is answered 413")
     max_pause: Duration | None = setting(
         None, "the longest pause between two chunks on replay; null leaves pauses as recorded"
@@ -168,91 +154,15 @@ class Settings:
     shutdown_time: Duration = setting(10.0, "how long Ctrl-C waits for answers in flight")
     match: MatchSettings = field(default_factory=MatchSettings)
     redact: RedactSettings = field(default_factory=RedactSettings)
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """Settings, the file among their sources, and where each value came from.
-
-    ``origins`` maps dotted names to ``default``, ``proxy.yml:12``, ``LLMPROXY_PORT`` or
-    ``--port``.
-    """
-
-    settings: Settings
-    file: Path | None
-    origins: Mapping[str, str]
+    rules: Annotated[tuple[object, ...], RULES] = setting(
+        (), "who gets which answer, tried in order before cassettes", reload=True
+    )
 
 
 def walk(settings: Settings | type[Settings]) -> Iterator[Setting]:
     """Every setting in the order of ``proxy.yml``; an instance's values are the defaults."""
     instance = settings if isinstance(settings, Settings) else settings()
-    return list_settings(instance, _KINDS)
-
-
-def load(
-    config: Path | None,
-    environment: Mapping[str, str],
-    flags: Mapping[str, object],
-    folder: Path,
-) -> Loaded:
-    """Settings from defaults < file < environment < flags.
-
-    Args:
-        config: the file; without it ``proxy.yml`` in ``folder``, if there is one.
-        environment: all variables; those that do not begin with ``LLMPROXY_`` are passed over.
-        flags: values as typed, by dotted name; None and ``()`` mean not given.
-        folder: what ``config`` is relative to.
-
-    Raises:
-        SettingsError: every problem of every source, one a line.
-    """
-    known = {each.name: each for each in walk(Settings)}
-    file = find_file(config, folder)
-    layers = [read_file(file, str(config or FILE_NAME), known)] if file else []
-    layers += [read_variables(environment, known), read_flags(flags, known)]
-    settings, origins = Settings(), dict.fromkeys(known, "default")
-    problems: list[str] = []
-    for layer in layers:
-        checked, found = _check(layer, known)
-        given = layer.origins(known) if checked else {}
-        for name in given:
-            settings = _copy(checked, settings, name.split("."))
-        origins |= given
-        problems += [*layer.problems, *found]
-    if problems:
-        raise SettingsError("\n".join(problems))
-    return Loaded(settings, file, origins)
-
-
-def _check(layer: Layer, known: Mapping[str, Setting]) -> tuple[Settings | None, list[str]]:
-    """The layer over the defaults, and what is wrong in it in the order of its places."""
-    if not layer.data:
-        return None, []
-    checked, findings = Checker(Settings, known, _KINDS, _UNQUOTED).check(layer.data)
-    findings += _name_twins(layer.data.get("upstreams"))
-    placed = [(layer.place(each.path, key=each.key), each) for each in findings]
-    placed.sort(key=lambda pair: pair[0])
-    shown = [f"{write_place(place)}: {each}" for place, each in placed[:_MOST_PROBLEMS]]
-    more = len(placed) - len(shown)
-    return None if findings else checked, [*shown, f"and {more:,} more"] if more else shown
-
-
-def _name_twins(upstreams: object) -> Iterator[Finding]:
-    """Names of upstreams that differ only in case: a path cannot tell them apart."""
-    seen: dict[str, str] = {}
-    for name in upstreams if isinstance(upstreams, Mapping) else ():
-        if name.lower() in seen:
-            said = f"is the same name as {quote(seen[name.lower()])}; choose another"
-            yield Finding(("upstreams", name), key=True, say=functools.partial(str, said))
-        seen.setdefault(name.lower(), name)
-
-
-def _copy(source: Any, target: Any, path: list[str]) -> Any:
-    """The target with the value that the source has at the path."""
-    value = getattr(source, path[0])
-    if path[1:]:
-        value = _copy(value, getattr(target, path[0]), path[1:])
-    return replace(target, **{path[0]: value})
+    return list_settings(instance, KINDS)
 
 
 def json_schema() -> dict[str, object]:
@@ -270,7 +180,7 @@ def json_schema() -> dict[str, object]:
     for each in walk(Settings):
         default = yamlfile.parse(each.default_text, each.name).data
         _node(schema, each.name).update(description=each.help, default=default)
-    for name, kind in _KINDS.items():
+    for name, kind in KINDS.items():
         node = _node(schema, name)
         node.get("items", node).update(kind.schema)
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "llmproxy"}

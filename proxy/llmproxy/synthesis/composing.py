@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from llmproxy.answer import Answer, Choice, Finish, Part, Reasoning, Refusal, Text, ToolCall, Usage
 from llmproxy.interaction import Problem
@@ -77,6 +77,8 @@ class Composer:
         script = self.wishes.script
         parts = tuple(self._scripted(script) if script else self._parts())
         finish = (script and script.finish) or _finish(parts)
+        if script and script.uncut and script.parts:
+            return Choice(parts, finish)
         choice = stop_at(Choice(parts, finish), self.prompt.stop)
         asked, most = self.prompt.max_tokens, self._longest
         most = most if asked is None else min(asked, most)
@@ -90,6 +92,8 @@ class Composer:
             yield from script.parts
         elif script.echo:
             yield Text(prose.compose("echo", self.rng, self.prompt))
+        elif script.schema is not None:
+            yield Text(self._structured(script.schema))
         else:
             yield from self._parts()
 
@@ -148,7 +152,7 @@ class Composer:
     def _said(self) -> str:
         settings, prompt = self.settings, self.prompt
         if prompt.format is not None:
-            return self._structured()
+            return self._structured("request")
         if settings.text is not None:
             return settings.text
         size = self._size()
@@ -158,9 +162,9 @@ class Composer:
             return prose.of_length(size, self.rng, self.tokens.count, style="lorem")
         return prose.of_length(size, self.rng, self.tokens.count)
 
-    def _structured(self) -> str:
-        assert self.prompt.format is not None
-        schema = self.prompt.format.schema
+    def _structured(self, schema: Mapping[str, Any] | bool | Literal["request"] | None) -> str:
+        if schema == "request":
+            return self._structured(self.prompt.format.schema if self.prompt.format else None)
         if schema is None:
             return _json({"answer": prose.of_length(12, self.rng, self.tokens.count)})
         try:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from llmproxy.answer import Answer, Choice, ToolCall
+from llmproxy.answer import Answer, Choice, size_of
 from llmproxy.dialects.dialect import Dialect, header
 from llmproxy.dialects.operation import (
     Call,
@@ -28,7 +28,7 @@ from llmproxy.dialects.operation import (
     Text,
     encode,
 )
-from llmproxy.interaction import Chunk, Headers, Problem, Reply
+from llmproxy.interaction import Chunk, Headers, Problem, Reply, Source
 from llmproxy.models import Catalogue
 from llmproxy.prompt import Prompt
 from llmproxy.prompt_tokens import count_prompt
@@ -50,7 +50,12 @@ from llmproxy.synthesis.wishes import Wishes, read_wishes
 from llmproxy.timelines import Learnt, Timeline
 from llmproxy.tokens import EncodingName, Tokenizer, encoding_for, known_encoding
 
-LABELS: Headers = (("x-llmproxy-source", "synthesized"),)
+Repace = Callable[[PaceSettings], PaceSettings]
+"""What somebody who wrote a reply changes of its pace."""
+
+_LABELS: Mapping[Source, Headers] = {
+    source: (("x-llmproxy-source", source),) for source in ("synthesized", "rule")
+}
 _JSON: Headers = (("content-type", "application/json"),)
 _STREAM: Headers = (("cache-control", "no-cache"), ("x-accel-buffering", "no"))
 
@@ -78,6 +83,7 @@ class Occasion:
         load: requests in flight.
         count: how often a key came before in this session; counts it.
         may_call: whether a tool may be called that the request does not force.
+        source: whose the reply is.
     """
 
     manner: Manner
@@ -86,6 +92,7 @@ class Occasion:
     load: float
     count: Callable[[Hashable], int]
     may_call: bool = True
+    source: Source = "synthesized"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +109,7 @@ class Composed:
     @property
     def size(self) -> int:
         """The characters of all that is said."""
-        parts = (part for choice in self.answer.choices for part in choice.parts)
-        return sum(len(p.arguments if isinstance(p, ToolCall) else p.text) for p in parts)
+        return sum(size_of(choice.parts) for choice in self.answer.choices)
 
 
 def encoding_of(body: object, model: str) -> EncodingName:
@@ -133,15 +139,15 @@ class Making:
         self._number = occasion.count(key)
         self._new_id = Ids(self._seed, key, self._number)
 
-    def refuse(self, problem: Problem, headers: Headers = ()) -> Reply:
-        """The provider's error."""
+    def refuse(self, problem: Problem, headers: Headers = (), at: float = 0.0) -> Reply:
+        """The provider's error, ``at`` seconds after the request."""
         own = self._at.dialect.write_headers(self._new_id, 0.0)
         problem = replace(problem, request_id=header(own, "request-id"))
         status, lines, body = self._at.dialect.write_error(problem)
         lines = (*own, *lines)
         added = {name.lower() for name, _ in headers}
         kept = tuple(line for line in lines if line[0].lower() not in added)
-        return _whole(status, (*kept, *headers), body, 0.0)
+        return self._whole(status, (*kept, *headers), body, at)
 
     def plain(self, operation: Plain, tokenizer: Tokenizer | None) -> Reply:
         """The answer of an operation that makes it at once.
@@ -153,18 +159,29 @@ class Making:
         own = self._at.dialect.write_headers(self._new_id, 0.0)
         headers = (("content-type", made.content_type), *own)
         body = made.body if isinstance(made.body, bytes) else encode(made.body)
-        return _whole(made.status, headers, body, 0.0)
+        return self._whole(made.status, headers, body, 0.0)
 
-    def compose(self, prompt: Prompt, tokenizer: Tokenizer) -> Composed:
+    def compose(
+        self,
+        prompt: Prompt,
+        tokenizer: Tokenizer,
+        script: Script | None = None,
+        repace: Repace | None = None,
+    ) -> Composed:
         """What is said to a prompt; the same for equal requests where the seed is fixed.
+
+        ``script`` and ``repace`` are what somebody wrote for it; they win over what the request
+        wishes.
 
         Raises:
             Refused: the provider would refuse.
         """
         manner = self._at.manner
-        self._check_model(prompt.model)
-        wishes = _reading(read_wishes, prompt.body)
+        if script is None:
+            self._check_model(prompt.model)
+        wishes = _reading(read_wishes, prompt.body) if script is None else Wishes(script)
         pace = _reading(resolve, manner.pace, manner.paces.get(prompt.model), prompt.body)
+        pace = pace if repace is None else repace(pace)
         choices = self._choices(prompt, wishes, tokenizer, pace)
         entering = count_prompt(prompt, tokenizer.count)
         answer = answer_of(choices, entering, tokenizer.count, wishes.script)
@@ -190,7 +207,7 @@ class Making:
             body = encode(operation.write_body(prompt, answer, means))
             took = means.took
             headers = (*_JSON, *self._at.dialect.write_headers(self._new_id, took))
-            return _whole(200, headers, body, took)
+            return self._whole(200, headers, body, took)
         frames = tuple(operation.write_stream(prompt, answer, means))
         if broken and script:
             frames = self._break(operation, frames, broken, script.after_chunks, means)
@@ -204,7 +221,7 @@ class Making:
             *_STREAM,
         )
         return Reply(
-            source="synthesized",
+            source=self._at.source,
             status=200,
             reason="OK",
             headers=headers,
@@ -217,8 +234,12 @@ class Making:
                 ]
             ),
             ended_at=moments.ended_at,
-            labels=LABELS,
+            labels=_LABELS[self._at.source],
         )
+
+    def _whole(self, status: int, headers: Headers, body: bytes, at: float) -> Reply:
+        source = self._at.source
+        return whole(source, status, headers, body, labels=_LABELS[source], at=at)
 
     def _choices(
         self, prompt: Prompt, wishes: Wishes, tokenizer: Tokenizer, pace: PaceSettings
@@ -294,10 +315,6 @@ class Making:
             usage_in_final_chunk=self._at.manner.mock.stream_usage == "final_chunk",
             reckon=reckon,
         )
-
-
-def _whole(status: int, headers: Headers, body: bytes, at: float) -> Reply:
-    return whole("synthesized", status, headers, body, labels=LABELS, at=at)
 
 
 def _reading(read: Callable[..., Any], *arguments: Any) -> Any:

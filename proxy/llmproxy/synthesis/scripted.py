@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from llmproxy.answer import Finish, Part, Reasoning, Refusal, Text, ToolCall
+from llmproxy.answer import Finish, Part, Reasoning, Refusal, Text, ToolCall, size_of
 from llmproxy.interaction import Headers, Problem
 from llmproxy.synthesis.problems import problem_of
 
@@ -73,6 +73,11 @@ class Script:
     error: Failure | None = None
     stream_error: Failure | None = None
     after_chunks: int = 0
+
+    @property
+    def size(self) -> int:
+        """The characters of what it says."""
+        return size_of(self.parts)
 
 
 def read_script(value: object) -> Script:

@@ -1,0 +1,210 @@
+"""A request as its dialect reads it: which operation, which body, which prompt.
+
+Each part is read when it is first asked for and never twice; what the provider would refuse is a
+``Problem`` in its place. An ``Inquiry`` is the ``Subject`` that rules see, and what replies are
+made from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qsl
+
+from llmproxy.asked import Asked
+from llmproxy.compression import decode
+from llmproxy.dialects.dialect import Dialect
+from llmproxy.dialects.operation import Call, Operation, Refused, Text, find
+from llmproxy.interaction import Headers, Problem, Request
+from llmproxy.live import Current, Live
+from llmproxy.prompt import Prompt
+from llmproxy.sessions import Sessions, Stored
+from llmproxy.synthesis.bodies import read_body
+from llmproxy.synthesis.seeds import key_of
+
+ASIDE_ABOVE = 64 * 1024
+"""Bodies above this many bytes are worked on in the thread."""
+
+REMEMBERED = 512
+"""Requests of a server under load that are read once only."""
+
+REMEMBERED_BELOW = 16 * 1024
+"""Largest body of such a request in bytes."""
+
+Remembered = tuple[str, bytes, Headers, bool]
+
+
+class Inquiry:
+    """What one request asks.
+
+    Attributes:
+        current: what the server follows while it answers this request.
+        speaks: the dialect; None where nobody claims the request.
+        key: what equal requests share.
+        large: whether reading it may take milliseconds.
+        stored: what its session stored.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        speaks: Dialect | None,
+        current: Current,
+        stored: Stored,
+        max_body: int,
+        *,
+        trusting: bool,
+    ) -> None:
+        self.request = request
+        self.speaks = speaks
+        self.current = current
+        self.stored = stored
+        self.method = request.method
+        self.path = request.path
+        self.headers = request.headers
+        self.session = request.session
+        self.dialect = "" if speaks is None else speaks.name
+        self.key = key_of(request.method, request.target, request.body)
+        body = request.body
+        self.large = len(body) > ASIDE_ABOVE or bool(request.content_encoding)
+        self.large = self.large or b"previous_" in body  # what it goes on from may be long
+        self._max_body = max_body
+        self._trusting = trusting
+
+    @property
+    def query(self) -> str:
+        return self.request.query
+
+    @property
+    def operation(self) -> str:
+        return self.route[0].name if isinstance(self.route, tuple) else ""
+
+    @cached_property
+    def route(self) -> tuple[Operation, Mapping[str, str]] | Problem | None:
+        """The operation and the variables of its path; None: nothing is served there."""
+        if self.speaks is None:
+            return None
+        try:
+            return find(self.speaks.operations, self.method, self.path)
+        except Refused as error:
+            return error.problem
+
+    @cached_property
+    def content(self) -> Any | Problem:
+        """The parsed body; None where there is none."""
+        try:
+            return read_body(self._plain())
+        except Refused as error:
+            return error.problem
+
+    @cached_property
+    def asking(self) -> Prompt | Problem | None:
+        """The prompt; None where the request asks for no text."""
+        route = self.route
+        if isinstance(route, Problem) or route is None or not isinstance(route[0], Text):
+            return None
+        if isinstance(self.content, Problem):
+            return self.content
+        try:
+            return route[0].read_prompt(self.call(route[1], self.content))
+        except Refused as error:
+            return error.problem
+
+    @property
+    def body(self) -> Any:
+        return None if isinstance(self.content, Problem) else self.content
+
+    @cached_property
+    def prompt(self) -> Prompt | None:
+        return self.asking if isinstance(self.asking, Prompt) else None
+
+    @property
+    def refused(self) -> str:
+        return self.asking.message if isinstance(self.asking, Problem) else ""
+
+    def call(self, variables: Mapping[str, str], body: Any) -> Call:
+        """The request as an operation reads it."""
+        query = self.request.query
+        return Call(
+            method=self.method,
+            path=self.path,
+            query=dict(parse_qsl(query, keep_blank_values=True)) if query else {},
+            headers=self.headers,
+            variables=variables,
+            body=body,
+            lenient=self.lenient,
+            trusting=self._trusting,
+            stored=self.stored,
+        )
+
+    @property
+    def lenient(self) -> bool:
+        return self.current.manner.mock.validation == "lenient"
+
+    @property
+    def memory(self) -> Remembered | None:
+        """What requests share that are read alike; None where it is too large to remember."""
+        if self.large or len(self.request.body) >= REMEMBERED_BELOW:
+            return None
+        return (self.dialect, self.key, self.headers, self.lenient)
+
+    def _plain(self) -> bytes:
+        """The body without its content-encoding."""
+        request = self.request
+        if not request.content_encoding:
+            return request.body
+        try:
+            return decode(request.body, request.content_encoding, self._max_body)
+        except ValueError as error:
+            message = f"The content-encoding of the request's body could not be undone: {error}"
+            raise Refused(Problem(400, message)) from error
+
+
+class Reader:
+    """Makes the inquiry of each request, once.
+
+    Args:
+        live: what the server follows.
+        sessions: where requests find what they stored.
+        max_body: the most bytes that a compressed body may decode to.
+        trusting: an id that nobody stored here may be a recorded one.
+    """
+
+    def __init__(self, live: Live, sessions: Sessions, max_body: int, *, trusting: bool) -> None:
+        self._live = live
+        self._sessions = sessions
+        self._max_body = max_body
+        self._trusting = trusting
+        self._read: dict[Remembered, tuple[Any, Prompt]] = {}
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether there are rules to try at all."""
+        return bool(self._live.current.configuration.rules)
+
+    def __call__(self, asked: Asked) -> Inquiry:
+        if asked.inquiry is None:
+            asked.inquiry = self._inquire(asked)
+        return asked.inquiry
+
+    def _inquire(self, asked: Asked) -> Inquiry:
+        request = asked.request
+        stored = self._sessions.stored(request.session)
+        current = self._live.current
+        inquiry = Inquiry(
+            request, asked.dialect, current, stored, self._max_body, trusting=self._trusting
+        )
+        if (memory := inquiry.memory) and (known := self._read.get(memory)):
+            inquiry.content, inquiry.asking = known
+        return inquiry
+
+    def remember(self, inquiry: Inquiry) -> None:
+        """Equal requests shall not be read again; but what goes on from a stored one shall."""
+        memory = inquiry.memory
+        if memory is None or memory in self._read or inquiry.stored.looked:
+            return
+        if inquiry.prompt is not None:
+            if len(self._read) >= REMEMBERED:
+                self._read.clear()
+            self._read[memory] = (inquiry.content, inquiry.prompt)

@@ -1,0 +1,101 @@
+"""What every reader of a part of a rule says in the same words: unknown names, wrong types.
+
+Readers gather findings instead of raising, so that all mistakes of a file are told at once.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+
+from llmproxy.findings import Finding, Path, nearest
+from llmproxy.units import quote
+
+NO_VALUE = "has no value; write one or remove the line"
+
+
+def note(found: list[Finding], path: Path, said: str, *, key: bool = False) -> None:
+    """Add a finding whose sentence is known."""
+    found.append(Finding(path, key=key, say=functools.partial(str, said)))
+
+
+def note_unknown(found: list[Finding], path: Path, names: Sequence[str], said: str) -> None:
+    """Add the finding that there is no such key, with the nearest of ``names``."""
+    found.append(
+        Finding(path, key=True, say=functools.partial(_unknown, str(path[-1]), names, said))
+    )
+
+
+def _unknown(key: str, names: Sequence[str], said: str) -> str:
+    if close := nearest(key, names):
+        return f"{said}; did you mean {close}?"
+    return f"{said}; there are {', '.join(names)}"
+
+
+def read_mapping(
+    data: object, path: Path, found: list[Finding], example: str
+) -> Mapping[str, object]:
+    """The mapping, or an empty one and a finding."""
+    if isinstance(data, Mapping):
+        return data
+    if data is None:
+        note(found, path, NO_VALUE)
+    else:
+        note(found, path, f"{quote(data)} is not a mapping; write {example}")
+    return {}
+
+
+def check_members(
+    data: Mapping[str, object], path: Path, names: Sequence[str], found: list[Finding]
+) -> dict[str, object]:
+    """The members of these names; keys that are none, and names without a value, are found."""
+    known: dict[str, object] = {}
+    for key, value in data.items():
+        if key not in names:
+            note_unknown(found, (*path, key), names, "no such member")
+        elif value is None:
+            note(found, (*path, key), NO_VALUE)
+        else:
+            known[key] = value
+    return known
+
+
+def read_word(data: object, path: Path, words: Sequence[str], found: list[Finding]) -> str | None:
+    """One of ``words``, or None and a finding."""
+    if isinstance(data, str) and data in words:
+        return data
+    if data is None:
+        note(found, path, NO_VALUE)
+        return None
+    close = nearest(data, words) if isinstance(data, str) else None
+    mend = f"; did you mean {close}?" if close else ""
+    note(found, path, f"{quote(data)} is none of {', '.join(words)}{mend}")
+    return None
+
+
+def read_whole(data: object, path: Path, least: int, most: int, found: list[Finding]) -> int | None:
+    """A whole number within bounds, or None and a finding."""
+    if type(data) is int and least <= data <= most:
+        return data
+    if data is None:
+        note(found, path, NO_VALUE)
+        return None
+    note(found, path, f"{quote(data)} is not a whole number from {least:,} to {most:,}")
+    return None
+
+
+def read_line(data: object, path: Path, most: int, found: list[Finding], meant: str) -> str | None:
+    """A text of 1 to ``most`` printable characters, or None and a finding."""
+    if isinstance(data, str):
+        if data.strip() and data.isprintable() and len(data) <= most:
+            return data
+        if not data.strip():
+            note(found, path, f"is empty; write {meant}")
+        elif len(data) > most:
+            note(found, path, f"has {len(data):,} characters; at most {most}")
+        else:
+            note(found, path, f"{quote(data)} is not one line of printable characters")
+        return None
+    said = NO_VALUE if data is None else f"{quote(data)} is not text; put it in quotes"
+    note(found, path, said)
+    return None
