@@ -11,10 +11,10 @@ from pathlib import Path
 
 from llmproxy import cassette, cassette_rows
 from llmproxy.cassette_schema import create, open_checked, write_meta
-from llmproxy.dialects import Facts
 from llmproxy.interaction import (
     Chunk,
     End,
+    Facts,
     Headers,
     Interaction,
     RecordedRequest,

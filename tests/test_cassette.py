@@ -18,9 +18,8 @@ from llmproxy import cassette_schema
 from llmproxy.cassette import Cassette
 from llmproxy.cassette_rows import decode, encode
 from llmproxy.cassette_schema import COLUMNS, FINGERPRINTS
-from llmproxy.dialects import Facts
 from llmproxy.errors import CassetteError, CassetteMissing, CassetteTooNew
-from llmproxy.interaction import Interaction
+from llmproxy.interaction import Facts, Interaction
 
 HEADER = st.tuples(
     st.from_regex(r"[A-Za-z0-9-]{1,12}", fullmatch=True),

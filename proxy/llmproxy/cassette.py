@@ -18,7 +18,7 @@ from typing import Any, Literal
 from llmproxy import cassette_rows as rows
 from llmproxy.cassette_schema import FINGERPRINTS, open_checked, read_meta, reading
 from llmproxy.errors import CassetteError
-from llmproxy.interaction import Interaction, RecordedRequest, RecordedResponse
+from llmproxy.interaction import Facts, Interaction, RecordedRequest, RecordedResponse
 
 Fingerprint = Literal["exact", "canonical", "loose", "transcript"]
 Digests = Mapping[str, bytes]
@@ -151,8 +151,8 @@ class Cassette:
             ).fetchone()
         return rows.decode(self._there(row, id), self.path)
 
-    def load_response(self, id: int) -> tuple[str, RecordedResponse]:
-        """The method of an interaction and its response, without the rest; checked.
+    def load_response(self, id: int) -> tuple[str, RecordedResponse, Facts]:
+        """The method of an interaction, its response and its facts, without the rest; checked.
 
         Raises:
             CassetteError: as ``load`` does.

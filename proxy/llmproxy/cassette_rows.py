@@ -15,9 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from llmproxy.cassette_schema import COLUMNS, FINGERPRINTS
-from llmproxy.dialects import Facts
 from llmproxy.errors import CassetteError
-from llmproxy.interaction import Chunk, Headers, Interaction, RecordedRequest, RecordedResponse
+from llmproxy.interaction import (
+    Chunk,
+    Facts,
+    Headers,
+    Interaction,
+    RecordedRequest,
+    RecordedResponse,
+)
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 LONGEST_TIMELINE = 32 * 2**20
@@ -41,7 +47,8 @@ _RESPONSE_NAMES = [
 ]
 READ = _quoted(_READ_NAMES)
 """The columns that ``decode`` takes."""
-RESPONSE = _quoted(["id", "method", *_RESPONSE_NAMES])
+_FACTS_NAMES = ["model", "stream", "input_tokens", "output_tokens"]
+RESPONSE = _quoted(["id", "method", *_FACTS_NAMES, *_RESPONSE_NAMES])
 """The columns that ``decode_response`` takes."""
 _INSERT = "INSERT INTO interactions ({}) VALUES ({})".format(  # noqa: S608  # our own names
     _quoted(list(COLUMNS)), ", ".join("?" * len(COLUMNS))
@@ -124,16 +131,21 @@ def decode(row: tuple[Any, ...], path: Path) -> Interaction:
         )
 
 
-def decode_response(row: tuple[Any, ...], path: Path) -> tuple[str, RecordedResponse]:
-    """Method and response from a row of ``RESPONSE``.
+def decode_response(row: tuple[Any, ...], path: Path) -> tuple[str, RecordedResponse, Facts]:
+    """Method, response and facts from a row of ``RESPONSE``.
 
     Raises:
         CassetteError: as ``decode`` does.
     """
-    id, method, *values = row
+    id, method, model, stream, entering, leaving, *values = row
     where = f"interaction {id}"
     with _checked(path, where):
-        return str(method), _response(values, path, where)
+        facts = Facts(str(model or ""), bool(stream), _tokens(entering), _tokens(leaving))
+        return str(method), _response(values, path, where), facts
+
+
+def _tokens(value: object) -> int | None:
+    return value if type(value) is int and value >= 0 else None
 
 
 @contextlib.contextmanager

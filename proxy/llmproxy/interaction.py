@@ -103,6 +103,26 @@ class RecordedResponse:
 
 
 @dataclass(frozen=True, slots=True)
+class Facts:
+    """What is told of an interaction in a cassette's columns, in the log and in metrics.
+
+    ``model`` is empty where the request names none, at most 200 characters and always
+    encodable; ``stream`` says that the request asked for a stream or the reply is one.
+    Tokens are those that the reply itself reports, None where it does not, and fit into 64
+    bits; input is without cache reads where a provider reports it so (Anthropic), output
+    includes reasoning.
+    """
+
+    model: str = ""
+    stream: bool = False
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+NO_FACTS = Facts()
+
+
+@dataclass(frozen=True, slots=True)
 class Interaction:
     """A request and its response, as a cassette holds them.
 
@@ -159,7 +179,7 @@ class Reply:
     chunks carry the moment at which they came and go out at once; where it breaks off it
     raises ``StreamBroken``. ``client_left`` tells a live source that nobody reads any more;
     its iterable is then still read to its end. ``labels`` are our own header lines, ``rule``
-    names the rule that answered.
+    names the rule that answered, ``facts`` are what is known of its model and tokens.
     ``head`` may hold status line, ``headers`` and ``labels`` as bytes already.
     """
 
@@ -175,5 +195,6 @@ class Reply:
     labels: Headers = ()
     miss: str = ""
     rule: str = ""
+    facts: Facts = NO_FACTS
     client_left: Callable[[], None] | None = None
     head: bytes = b""

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from llmproxy.addressing import leads_to, rewrite_origin
 from llmproxy.asked import Asked
 from llmproxy.forward import POINTS_BACK
-from llmproxy.interaction import Chunk, Headers, Level, RecordedResponse, Reply
+from llmproxy.interaction import Chunk, Facts, Headers, Level, RecordedResponse, Reply
 from llmproxy.pacing import Pace
 from llmproxy.redaction import is_credential_header
 from llmproxy.upstreams import Upstream
@@ -55,7 +55,7 @@ class PreparedReplies(Generic[K]):
         return prepared
 
 
-def prepare(method: str, response: RecordedResponse, pace: Pace) -> Prepared:
+def prepare(method: str, response: RecordedResponse, facts: Facts, pace: Pace) -> Prepared:
     """The reply that plays ``response``, which a request by ``method`` got, at ``pace``."""
     chunks, head_at, ended_at = response.chunks, response.head_at, response.ended_at
     if not pace.as_recorded:
@@ -74,6 +74,7 @@ def prepare(method: str, response: RecordedResponse, pace: Pace) -> Prepared:
         chunks=chunks,
         ended_at=ended_at,
         end=response.end,
+        facts=facts,
     )
     return Prepared(reply, any(name.lower() in POINTS_BACK for name, _ in headers))
 

@@ -132,6 +132,7 @@ class Replayer:
             end=kept.end,
             match=Match(level, turn.place[1], turn.number, turn.of, found.generated),
             labels=labels,
+            facts=kept.facts,
             head=head,
         )
 

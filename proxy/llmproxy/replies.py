@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from llmproxy.interaction import Chunk, Headers, Reply, Source
+from llmproxy.interaction import NO_FACTS, Chunk, Facts, Headers, Reply, Source
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
@@ -18,6 +18,7 @@ def whole(
     labels: Headers = (),
     at: float = 0.0,
     miss: str = "",
+    facts: Facts = NO_FACTS,
 ) -> Reply:
     """A reply of one chunk, ``at`` seconds after the request; its content-length is added."""
     return Reply(
@@ -30,4 +31,5 @@ def whole(
         ended_at=at,
         labels=labels,
         miss=miss,
+        facts=facts,
     )

@@ -224,13 +224,9 @@ class RuleResponder:
         self, reply: Reply, chunks: tuple[Chunk, ...], rule: Rule, inquiry: Inquiry
     ) -> Reply:
         """The moments that the rule's pace sets; a whole reply takes as long as its tokens."""
-        dialect, kind = _dialect(inquiry), dict(reply.headers).get("content-type", "")
-        tokens = 0
-        if not is_stream(reply):
-            body = b"".join(chunk.data for chunk in chunks)
-            tokens = dialect.read_facts(inquiry.path, b"", kind, body).output_tokens or 0
         rng = random.Random(seed_of(rule.key, inquiry.key))  # noqa: S311  # to be repeatable is the point
         pace = paces.apply(rule.pace, PaceSettings())
+        tokens = reply.facts.output_tokens or 0
         return retimed(reply, chunks, pace, tokens, self._load(), rng)
 
     def _broken(self, reply: Reply, failure: Failure, after: int, inquiry: Inquiry) -> Reply:

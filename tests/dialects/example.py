@@ -6,8 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from llmproxy.dialects import Facts
-from llmproxy.interaction import Headers
+from llmproxy.interaction import Facts, Headers
 
 SSE = "text/event-stream; charset=utf-8"
 JSON = "application/json"

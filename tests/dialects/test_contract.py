@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from dialects.example import JSON, NDJSON, SSE, Asked, Told
 from dialects.examples import EXAMPLES
 from llmproxy import dialects
-from llmproxy.dialects import DIALECTS, Dialect, Facts
-from llmproxy.interaction import Problem
+from llmproxy.dialects import DIALECTS, Dialect
+from llmproxy.interaction import Facts, Problem
 
 NAMES = [dialect.name for dialect in DIALECTS]
 TEXTS = st.text(max_size=40) | st.just("cut \ud83d in two\r\n\r\ndata: x")

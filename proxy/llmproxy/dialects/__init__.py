@@ -8,13 +8,13 @@ Google's key, Anthropic's version, Ollama's own paths, then whatever OpenAI serv
 from __future__ import annotations
 
 from llmproxy.dialects.anthropic import ANTHROPIC
-from llmproxy.dialects.dialect import Dialect, ErrorReply, Facts
+from llmproxy.dialects.dialect import Dialect, ErrorReply
 from llmproxy.dialects.gemini import GEMINI
 from llmproxy.dialects.ollama import OLLAMA
 from llmproxy.dialects.openai import OPENAI
 from llmproxy.interaction import Headers
 
-__all__ = ["DEFAULT", "DIALECTS", "Dialect", "ErrorReply", "Facts", "named", "of"]
+__all__ = ["DEFAULT", "DIALECTS", "Dialect", "ErrorReply", "named", "of"]
 
 DIALECTS: tuple[Dialect, ...] = (GEMINI, ANTHROPIC, OLLAMA, OPENAI)
 

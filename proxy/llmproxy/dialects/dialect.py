@@ -17,27 +17,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from llmproxy.dialects.operation import IdMaker, Operation
-from llmproxy.interaction import Headers, Problem
+from llmproxy.interaction import Facts, Headers, Problem
 
 ErrorReply = tuple[int, Headers, bytes]
 """Status, headers (no content-length) and body."""
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What a cassette shows of an interaction in columns of their own.
-
-    ``model`` is empty where the request names none, at most 200 characters and always
-    encodable; ``stream`` says that the request asked for a stream or the reply is one.
-    Tokens are those that the reply itself reports, None where it does not, and fit into 64
-    bits; input is without cache reads where a provider reports it so (Anthropic), output
-    includes reasoning.
-    """
-
-    model: str = ""
-    stream: bool = False
-    input_tokens: int | None = None
-    output_tokens: int | None = None
 
 
 class StreamErrorWriter(Protocol):

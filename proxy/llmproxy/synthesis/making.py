@@ -28,7 +28,7 @@ from llmproxy.dialects.operation import (
     Text,
     encode,
 )
-from llmproxy.interaction import Chunk, Headers, Problem, Reply, Source
+from llmproxy.interaction import NO_FACTS, Chunk, Facts, Headers, Problem, Reply, Source
 from llmproxy.models import Catalogue
 from llmproxy.prompt import Prompt
 from llmproxy.prompt_tokens import count_prompt
@@ -207,13 +207,15 @@ class Making:
             body = encode(operation.write_body(prompt, answer, means))
             took = means.took
             headers = (*_JSON, *self._at.dialect.write_headers(self._new_id, took))
-            return self._whole(200, headers, body, took)
+            return self._whole(200, headers, body, took, _facts(prompt, answer))
         frames = tuple(operation.write_stream(prompt, answer, means))
         if broken and script:
             frames = self._break(operation, frames, broken, script.after_chunks, means)
-        return self._stream(operation, frames, timing)
+        return self._stream(operation, frames, timing, _facts(prompt, answer))
 
-    def _stream(self, operation: Text, frames: Sequence[Frame], timing: Timing) -> Reply:
+    def _stream(
+        self, operation: Text, frames: Sequence[Frame], timing: Timing, facts: Facts
+    ) -> Reply:
         moments = timing.offsets([(frame.tokens, frame.characters) for frame in frames])
         headers = (
             ("content-type", operation.stream_type(self.call)),
@@ -235,11 +237,14 @@ class Making:
             ),
             ended_at=moments.ended_at,
             labels=_LABELS[self._at.source],
+            facts=facts,
         )
 
-    def _whole(self, status: int, headers: Headers, body: bytes, at: float) -> Reply:
+    def _whole(
+        self, status: int, headers: Headers, body: bytes, at: float, facts: Facts = NO_FACTS
+    ) -> Reply:
         source = self._at.source
-        return whole(source, status, headers, body, labels=_LABELS[source], at=at)
+        return whole(source, status, headers, body, labels=_LABELS[source], at=at, facts=facts)
 
     def _choices(
         self, prompt: Prompt, wishes: Wishes, tokenizer: Tokenizer, pace: PaceSettings
@@ -315,6 +320,10 @@ class Making:
             usage_in_final_chunk=self._at.manner.mock.stream_usage == "final_chunk",
             reckon=reckon,
         )
+
+
+def _facts(prompt: Prompt, answer: Answer) -> Facts:
+    return Facts(prompt.model, prompt.stream, answer.usage.input, answer.usage.output)
 
 
 def _reading(read: Callable[..., Any], *arguments: Any) -> Any:

@@ -15,9 +15,9 @@ from llmproxy import sse
 from llmproxy.dialects import facts, failures
 from llmproxy.dialects.anthropic.messages import COUNT_TOKENS, MESSAGES
 from llmproxy.dialects.anthropic.models import MODELS
-from llmproxy.dialects.dialect import Dialect, ErrorReply, Facts, header
+from llmproxy.dialects.dialect import Dialect, ErrorReply, header
 from llmproxy.dialects.operation import IdMaker
-from llmproxy.interaction import Headers, Problem
+from llmproxy.interaction import Facts, Headers, Problem
 
 _PATH = re.compile(r"(?:^|/)v1/(?:messages|complete)(?:/|$)|^/messages(?:/|$)")
 _ON_VERTEX = "/publishers/anthropic/"

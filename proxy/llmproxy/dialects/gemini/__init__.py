@@ -17,10 +17,10 @@ from typing import Any
 
 from llmproxy import sse
 from llmproxy.dialects import facts, failures
-from llmproxy.dialects.dialect import Dialect, ErrorReply, Facts, header
+from llmproxy.dialects.dialect import Dialect, ErrorReply, header
 from llmproxy.dialects.gemini import embed, errors, generate, models
 from llmproxy.dialects.operation import IdMaker
-from llmproxy.interaction import Headers, Problem
+from llmproxy.interaction import Facts, Headers, Problem
 
 _VERB = re.compile(r"(?::|%3[Aa])(?!rawPredict$|streamRawPredict$)[a-z][A-Za-z]+$")
 _VERSION = re.compile(r"(?:^|/)v1(?:alpha|beta)\d*/")

@@ -13,7 +13,7 @@ from typing import Any
 
 from llmproxy import sse
 from llmproxy.dialects import facts, failures
-from llmproxy.dialects.dialect import Dialect, ErrorReply, Facts
+from llmproxy.dialects.dialect import Dialect, ErrorReply
 from llmproxy.dialects.ollama.generate import (
     WORDING,
     WRITING,
@@ -32,7 +32,7 @@ from llmproxy.dialects.operation import (
     encode_rows,
 )
 from llmproxy.dialects.reading import Fields
-from llmproxy.interaction import Headers, Problem
+from llmproxy.interaction import Facts, Headers, Problem
 from llmproxy.models import Model
 from llmproxy.synthesis.vectors import unit_vector
 

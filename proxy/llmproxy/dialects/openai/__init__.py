@@ -14,7 +14,7 @@ from typing import Any
 
 from llmproxy import sse
 from llmproxy.dialects import facts, failures
-from llmproxy.dialects.dialect import Dialect, ErrorReply, Facts
+from llmproxy.dialects.dialect import Dialect, ErrorReply
 from llmproxy.dialects.openai import words
 from llmproxy.dialects.openai.chat import CHAT
 from llmproxy.dialects.openai.completions import COMPLETIONS
@@ -23,7 +23,7 @@ from llmproxy.dialects.openai.models import MODELS
 from llmproxy.dialects.openai.moderations import MODERATIONS
 from llmproxy.dialects.openai.responses import RESPONSES
 from llmproxy.dialects.operation import HEX, IdMaker
-from llmproxy.interaction import Headers, Problem
+from llmproxy.interaction import Facts, Headers, Problem
 
 _TELLING = re.compile(
     r"(?:^|/)(?:chat/completions|completions|embeddings|moderations|responses|conversations"

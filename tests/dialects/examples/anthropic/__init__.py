@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dialects.example import BEARER, HELLO, JSON, SSE, Asked, Examples, Told, body, data, events
-from llmproxy.dialects import Facts
+from llmproxy.interaction import Facts
 
 VERSION = (("anthropic-version", "2026-10-21"), *BEARER)
 MESSAGES = events(

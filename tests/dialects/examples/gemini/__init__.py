@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from dialects.example import BEARER, JSON, SSE, Asked, Examples, Told, body, data
-from llmproxy.dialects import Facts
+from llmproxy.interaction import Facts
 
 KEY = (("X-Goog-Api-Key", "made-up"),)
 PARTS = [{"content": {"parts": [{"text": '{"error": {"code": 500}}'}]}}]

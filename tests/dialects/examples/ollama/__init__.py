@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dialects.example import HELLO, JSON, NDJSON, Asked, Examples, Told, body, lines
-from llmproxy.dialects import Facts
+from llmproxy.interaction import Facts
 
 ROWS = lines(
     {"model": "m", "message": {"content": "an error"}, "done": False},

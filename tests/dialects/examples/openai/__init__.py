@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dialects.example import BEARER, HELLO, JSON, SSE, Asked, Examples, Told, body, data, events
-from llmproxy.dialects import Facts
+from llmproxy.interaction import Facts
 
 
 def _chunk(content: str, **more: object) -> dict[str, object]:
