@@ -20,6 +20,7 @@ LAYERS = (
         "findings",
         "jsonpath",
         "kinds",
+        "limits",
         "matching",
         "models",
         "pacing",

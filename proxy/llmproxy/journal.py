@@ -13,6 +13,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from time import monotonic
 
+from llmproxy.interaction import NO_FACTS, Facts
+
 log = logging.getLogger("llmproxy.requests")
 
 GATHERED_FOR = 0.05
@@ -21,13 +23,31 @@ GATHERED_FOR = 0.05
 
 @dataclass(slots=True)
 class Entry:
-    """What becomes of one request. Times are readings of ``time.monotonic``; the path is redacted."""
+    """What becomes of one request; nothing of it is secret.
+
+    Attributes:
+        id: of this request: the client's own ``x-request-id``, else one of ours.
+        path: redacted.
+        dialect, endpoint: whose request it is, and what is asked (``openai_chat``); empty where
+            nobody claims it.
+        facts: what is known of its model and tokens.
+        began, first_byte, ended: readings of ``time.monotonic``.
+        received, sent: bytes of the bodies.
+        late: the most seconds that a chunk left after its moment.
+        limited: the limit that refused it. ``fault``: the fault that struck.
+        note: what else happened, such as ``client left``.
+    """
 
     method: str = ""
+    id: str = ""
     path: str = ""
     session: str = ""
+    dialect: str = ""
+    endpoint: str = ""
+    facts: Facts = NO_FACTS
     began: float = 0.0
     first_byte: float | None = None
+    ended: float = 0.0
     status: int = 0
     source: str = ""
     match: str = ""
@@ -35,6 +55,11 @@ class Entry:
     repeated: bool = False
     rule: str = ""
     miss: str = ""
+    limited: str = ""
+    fault: str = ""
+    received: int = 0
+    sent: int = 0
+    late: float = 0.0
     note: str = ""
 
 
@@ -58,6 +83,7 @@ class Journal:
 
     def close(self, entry: Entry) -> None:
         """An entry is complete."""
+        entry.ended = monotonic()
         self.in_flight -= 1
         self.sources[entry.source] += 1
         self.repeated += entry.repeated
@@ -76,12 +102,11 @@ class Journal:
 
 
 def _line(entry: Entry) -> str:
-    now = monotonic()
-    first = entry.first_byte if entry.first_byte is not None else now
+    first = entry.first_byte if entry.first_byte is not None else entry.ended
     found = " ".join(filter(None, (entry.source, entry.match, entry.interaction)))
     line = (
         f"{entry.status} {entry.method} {entry.path} · {found}"
-        f" · {(first - entry.began) * 1e3:.0f}/{(now - entry.began) * 1e3:.0f} ms"
+        f" · {(first - entry.began) * 1e3:.0f}/{(entry.ended - entry.began) * 1e3:.0f} ms"
     )
     if entry.rule:
         line += f" · rule {_one_line(entry.rule)}"

@@ -57,6 +57,7 @@ class Proxy:
         try:
             reply, received_at = await self._reply(web_request, entry)
             entry.source, entry.miss, entry.rule = reply.source, reply.miss, reply.rule
+            entry.facts = reply.facts
             if reply.match is not None:
                 entry.match = reply.match.level + ("*" if reply.match.generated else "")
                 entry.interaction = f"#{reply.match.interaction}"
