@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from llmproxy.answer import Text
+from llmproxy.conditions.reading import read_when
 from llmproxy.rhythm import PaceSettings
-from llmproxy.rules.conditions import read_when
 from llmproxy.rules.paces import apply
 from llmproxy.rules.rule import Rule, RulePace, Said
 from rules.made import rules

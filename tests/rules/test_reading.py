@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from time import perf_counter
 from typing import Any
 
 import pytest
@@ -242,10 +241,9 @@ def test_yaml_that_would_run_code_is_refused() -> None:
         problems("rules: [!!python/object/apply:os.abort []]")
 
 
+@pytest.mark.timeout(20)
 def test_forty_thousand_wrong_names_are_found_without_looking_for_what_each_means() -> None:
     names = ",".join(f"rply{n}: a" for n in range(40_000))
-    start = perf_counter()
     found: list[Any] = []
     read_file(yamlfile.parse(f"rules: [{{{names}}}]", "rules.yml").data, str, found)
     assert len(found) == 40_000
-    assert perf_counter() - start < 10

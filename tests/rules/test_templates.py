@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conditions.subjects import Asked
+from llmproxy.conditions.subject import Subject
 from llmproxy.prompt import Message, Prompt
 from llmproxy.rules import templates
-from llmproxy.rules.subject import Subject
 from llmproxy.rules.templates import LONGEST, LONGEST_FILLED, Given, TemplateError, parse
-from rules.subjects import Asked
 
 
 def filled(text: str, asked: Asked | None = None, counter: int = 1, now: float = 0.0) -> str:

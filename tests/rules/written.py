@@ -129,7 +129,7 @@ MISTAKES = (
     _in_rule("reply: hi, tiems: 3", "21 .tiems: no such member of a rule; did you mean times?"),
     _in_rule("reply: hi, colour: red",
              "21 .colour: no such member of a rule; there are name, when, reply, replies, count,"
-             " after, times, pace"),
+             " after, times, pace, fault"),
     _in_rule("when: {text: a}, text: hi", "27 .text: stands in the rule itself; write it under reply:"),
     _in_rule("text: a, reply: hi", "10 .text: stands in the rule itself; write it under when:"),
     _in_rule("model: a, reply: hi", "10 .model: stands in the rule itself; write it under when:"),

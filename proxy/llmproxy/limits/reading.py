@@ -24,7 +24,7 @@ from llmproxy.limits.rate import (
     rate_schema,
 )
 from llmproxy.limits.strategies import DEFAULT, NONE, STRATEGIES
-from llmproxy.rules.members import (
+from llmproxy.members import (
     NO_VALUE,
     check_members,
     note,

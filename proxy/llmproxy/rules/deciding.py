@@ -1,37 +1,61 @@
 """Which rule answers a request, and which of its replies comes next.
 
-Counters are handed in; what counts them is a session.
+Counters and the clock are handed in; what counts is a session. Whoever decides where others wait
+gives little time: what then takes longer is decided again elsewhere, with more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from llmproxy.rules.rule import Rule, Slow
-from llmproxy.rules.subject import Subject
+from llmproxy.conditions.condition import Slow
+from llmproxy.conditions.subject import Subject
+from llmproxy.rules.rule import Rule
 
 TooSlow = Callable[[Rule, Slow], None]
-"""Is told that a rule was passed over because a regex of it took too long."""
+"""Is told that a rule was passed over because it took too long to decide."""
+
+DEAR = 3
+"""The cost of conditions from which on a rule is not tried without a look at the clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long deciding may take, in seconds: one regex, and all rules together.
+
+    ``clock`` is a reading of seconds that only ever grows.
+    """
+
+    regex: float
+    all: float
+    clock: Callable[[], float]
 
 
 def first(
     rules: Sequence[Rule],
     subject: Subject,
     start: int,
-    patience: float,
+    patience: Patience,
     too_slow: TooSlow | None = None,
 ) -> int | None:
     """The first rule from ``start`` on whose conditions hold; None: none does.
 
-    ``patience`` is the seconds that one regex may take.
+    Where all the time is used up, rules that are cheap to decide are still tried.
 
     Raises:
-        Slow: one took longer and nobody wants to be told.
+        Slow: it took longer and nobody wants to be told.
     """
+    until = patience.clock() + patience.all
     for number in range(start, len(rules)):
         rule = rules[number]
+        regex = patience.regex
         try:
-            if rule.when.holds(subject, patience) and not unfit(rule, subject):
+            if rule.when.cost >= DEAR:
+                regex = min(regex, until - patience.clock())
+                if regex <= 0:
+                    raise Slow("all rules together took too long")
+            if rule.when.holds(subject, regex) and not unfit(rule, subject):
                 return number
         except Slow as slow:
             if too_slow is None:

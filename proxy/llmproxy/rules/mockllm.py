@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from llmproxy.answer import Text
+from llmproxy.conditions.reading import read_when
 from llmproxy.findings import Finding, Path
-from llmproxy.rules.conditions import read_when
-from llmproxy.rules.keys import Keys, Mark
-from llmproxy.rules.members import NO_VALUE, note, note_unknown, read_mapping
+from llmproxy.members import NO_VALUE, Keys, Mark, note, note_unknown, read_mapping
 from llmproxy.rules.rule import Rule, RulePace, Said
 from llmproxy.synthesis.scripted import Script
 from llmproxy.units import quote

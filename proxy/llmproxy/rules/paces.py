@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from llmproxy.findings import Finding, Path
 from llmproxy.kinds import PACE, Kind
+from llmproxy.members import NO_VALUE, note, note_unknown, read_word
 from llmproxy.rhythm import PaceSettings
-from llmproxy.rules.members import NO_VALUE, note, note_unknown, read_word
 from llmproxy.rules.rule import Forward, Recorded, RulePace, RuleReply
 from llmproxy.units import quote
 

@@ -13,17 +13,22 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, get_args
 
+from llmproxy.conditions.reading import read_when, when_schema
+from llmproxy.faults.effects import READERS, read_effect
+from llmproxy.faults.fault import Effect
 from llmproxy.findings import Finding, Path, nearest
-from llmproxy.rules import mockllm, replies
-from llmproxy.rules.conditions import read_when, when_schema
-from llmproxy.rules.keys import Keys, Mark
-from llmproxy.rules.members import (
+from llmproxy.members import (
     NO_VALUE,
+    Keys,
+    Mark,
+    check_members,
     note,
     read_line,
+    read_mapping,
     read_whole,
     read_word,
 )
+from llmproxy.rules import mockllm, replies
 from llmproxy.rules.paces import read_pace
 from llmproxy.rules.rule import After, Count, Rule, RuleReply
 from llmproxy.units import quote
@@ -33,7 +38,7 @@ MOST_REPLIES = 100
 LONGEST_NAME = 200
 MOST_TIMES = 1_000_000_000
 
-RULE = ("name", "when", "reply", "replies", "count", "after", "times", "pace")
+RULE = ("name", "when", "reply", "replies", "count", "after", "times", "pace", "fault")
 """All that may stand in a rule."""
 
 _LISTS = ("rules", "responses")
@@ -145,6 +150,8 @@ class _Reader:
             values["times"] = read_whole(data["times"], (*path, "times"), 1, MOST_TIMES, found)
         if "pace" in data:
             values["pace"] = read_pace(data["pace"], (*path, "pace"), told, found)
+        if "fault" in data:
+            values["fault"] = _read_fault(data["fault"], (*path, "fault"), found)
         if when is None or len(found) > before:
             return None
         return Rule(name, when, given, **values, place=self.mark(path), key=self.keys.next(data))
@@ -178,6 +185,13 @@ class _Reader:
             each = (replies.read_reply(r, (*inside, n), found) for n, r in enumerate(listed))
             return tuple(read for read in each if read is not None)
         return ()
+
+
+def _read_fault(data: object, path: Path, found: list[Finding]) -> Effect | None:
+    before = len(found)
+    members = read_mapping(data, path, found, "{cut: {before_chunk: 3}}")
+    members = check_members(members, path, tuple(READERS), found)
+    return read_effect(members, path, found) if len(found) == before else None
 
 
 def _unknown(key: str, rule: Mapping[str, object]) -> str:

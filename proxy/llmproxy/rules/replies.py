@@ -13,8 +13,7 @@ from llmproxy.answer import Text
 from llmproxy.findings import Finding, Path
 from llmproxy.interaction import Headers
 from llmproxy.kinds import UPSTREAM_NAME
-from llmproxy.rules import scripts
-from llmproxy.rules.members import (
+from llmproxy.members import (
     NO_VALUE,
     check_members,
     note,
@@ -23,6 +22,7 @@ from llmproxy.rules.members import (
     read_mapping,
     read_whole,
 )
+from llmproxy.rules import scripts
 from llmproxy.rules.rule import Forward, Raw, Recorded, RuleReply, Said
 from llmproxy.rules.scripts import check_headers, read_members, read_said, read_template
 from llmproxy.synthesis.scripted import Script, ScriptError, read_headers
@@ -45,7 +45,7 @@ _KINDS: Mapping[str, str] = {
 MEMBERS = tuple(_KINDS)
 """All that may stand in a reply."""
 
-_BESIDE = ("name", "when", "count", "after", "times", "pace")
+_BESIDE = ("name", "when", "count", "after", "times", "pace", "fault")
 _HAVE_NO_BODY = (204, 304)
 
 

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
+from llmproxy.conditions.condition import Condition
 from llmproxy.interaction import Headers
-from llmproxy.rules.subject import Subject
 from llmproxy.rules.templates import Template
 from llmproxy.synthesis.scripted import Failure, Script
+
+if TYPE_CHECKING:  # a fault has a condition, as a rule has
+    from llmproxy.faults.fault import Effect
 
 Count = Literal["rule", "prompt", "session"]
 """What moves a rule's replies on, within a session: its own answers, its answers to an equal
@@ -20,32 +23,6 @@ prompt, or the answers of all rules that count by session."""
 
 After = Literal["last", "cycle", "next"]
 """What follows the last of several replies: itself, the first, or the next rule."""
-
-
-class Condition(Protocol):
-    """What must hold for a rule to answer.
-
-    ``cost`` orders conditions that must all hold, the cheap ones first.
-    """
-
-    @property
-    def cost(self) -> int: ...
-
-    def holds(self, subject: Subject, patience: float) -> bool:
-        """Whether it holds.
-
-        Raises:
-            Slow: a regex took longer than ``patience`` seconds.
-        """
-        ...
-
-    def why_not(self, subject: Subject) -> str:
-        """Why it does not hold, for a person, in one line; empty where it holds."""
-        ...
-
-
-class Slow(Exception):
-    """A regex of a rule took too long; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +91,7 @@ class Rule:
         name: as written, else ``rule N``, counted from 1 in its file.
         replies: one or more, given in turn.
         times: how often it answers in a session; None: always.
+        fault: what its replies suffer on their way out.
         place: where it stands, such as ``proxy.yml:12``.
         key: equal for a rule that is read again unchanged; unique among the rules of a file.
     """
@@ -125,6 +103,7 @@ class Rule:
     after: After = "last"
     times: int | None = None
     pace: RulePace | None = None
+    fault: Effect | None = None
     place: str = ""
     key: str = ""
 

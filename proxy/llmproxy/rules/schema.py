@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
 from llmproxy.answer import Finish
+from llmproxy.conditions.reading import when_schema
+from llmproxy.faults.schema import effect_schema
 from llmproxy.kinds import UPSTREAM_NAME
 from llmproxy.rules import scripts
-from llmproxy.rules.conditions import when_schema
 from llmproxy.rules.paces import pace_schema
 from llmproxy.rules.reading import LONGEST_NAME, MOST_REPLIES, MOST_RULES, MOST_TIMES
 from llmproxy.rules.replies import LONGEST_FILE_NAME, MOST_INTERACTIONS
@@ -69,7 +70,7 @@ def rules_schema() -> tuple[Schema, dict[str, Schema]]:
         "rule_error": _failure(scripts.ERROR),
         "rule_stream_error": _failure(scripts.STREAM_ERROR),
     }
-    return node, {**own, **definitions}
+    return node, {**own, **definitions, **effect_schema()}
 
 
 def _rule(when: Schema) -> Schema:
@@ -106,6 +107,7 @@ def _rule(when: Schema) -> Schema:
             "description": "how often the rule answers in a session",
         },
         "pace": {**_ref("rule_pace"), "description": "when the chunks of its replies leave"},
+        "fault": {**_ref("fault_effect"), "description": "what its replies suffer on their way"},
     }
     either = {"oneOf": [{"required": ["reply"]}, {"required": ["replies"]}]}
     return {**_object(properties), **either}

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from random import Random
 
 from llmproxy.findings import Finding, Path
+from llmproxy.members import NO_VALUE, check_members, note
 from llmproxy.rules import templates
-from llmproxy.rules.members import NO_VALUE, check_members, note
 from llmproxy.rules.rule import Said
 from llmproxy.rules.templates import Template, TemplateError
+from llmproxy.schemas.values import Impossible, make
 from llmproxy.synthesis.scripted import Script, ScriptError, read_script
 from llmproxy.units import quote
 
@@ -100,6 +102,8 @@ def _check(name: str, value: object, path: Path, found: list[Finding]) -> None:
     """Find unknown names inside a member, and names without a value."""
     if value is None:
         note(found, path, NO_VALUE)
+    elif name == "json_schema" and isinstance(value, Mapping):
+        _check_schema(value, path, found)
     elif isinstance(value, Mapping) and name in _MEMBERS_OF:
         check_members(value, path, _MEMBERS_OF[name], found)
         if name != "usage":
@@ -108,6 +112,14 @@ def _check(name: str, value: object, path: Path, found: list[Finding]) -> None:
         for number, call in enumerate(value):
             if isinstance(call, Mapping):
                 check_members(call, (*path, number), CALL, found)
+
+
+def _check_schema(schema: Mapping[str, object], path: Path, found: list[Finding]) -> None:
+    """Find a schema that no made-up value fits."""
+    try:
+        make(schema, Random(0))  # noqa: S311  # any value will do
+    except Impossible as error:
+        note(found, path, f"no value can be made for it: {error}")
 
 
 def _locate(message: str, data: object) -> tuple[Path, object, str]:

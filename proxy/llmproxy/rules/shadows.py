@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from llmproxy.rules.conditions import implies
-from llmproxy.rules.logic import All, AnyHolds, Leaf
-from llmproxy.rules.matchers import One, TextTest
-from llmproxy.rules.rule import Condition, Recorded, Rule, RuleReply
+from llmproxy.conditions.condition import Condition
+from llmproxy.conditions.logic import All, AnyHolds, Leaf
+from llmproxy.conditions.matchers import One, TextTest
+from llmproxy.conditions.reading import implies
+from llmproxy.rules.rule import Recorded, Rule, RuleReply
 
 MOST_COMPARED = 100_000
 """Pairs of rules that are compared; the rest of a longer list is not judged."""

@@ -17,10 +17,10 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl
 
+from llmproxy.conditions.subject import Subject
 from llmproxy.findings import nearest
 from llmproxy.jsonpath import JsonPath, parse_json_path, select
 from llmproxy.redaction.names import is_credential_header, is_credential_parameter
-from llmproxy.rules.subject import Subject
 from llmproxy.units import quote
 
 LONGEST = 262_144
@@ -38,6 +38,10 @@ _PARAMETER = re.compile(r"[^\s=&?]{1,200}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ABSENT = object()
 _BRACES = ('"{{"', "'{{'")
+
+
+MOST_SEARCHES = 10
+"""Places of a template for which the whole body has to be searched."""
 
 
 class TemplateError(ValueError):
@@ -106,7 +110,13 @@ def parse(text: str) -> Template:
             raise _error(start, '{{ is never closed; {{ "{{" }} writes the braces')
         pieces += [text[end:start], _place(inside[0][:-2].strip(), start)]
         end = inside.end()
+    if sum(map(_searches, set(pieces))) > MOST_SEARCHES:
+        raise TemplateError(f"has more than {MOST_SEARCHES} JSON paths with .. or *")
     return Template(text, tuple(piece for piece in (*pieces, text[end:]) if piece))
+
+
+def _searches(piece: str | Place) -> bool:
+    return not isinstance(piece, str) and isinstance(piece.about, JsonPath) and piece.about.searches
 
 
 def _place(inside: str, position: int) -> str | Place:

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conditions.holding import TABLE
+from conditions.subjects import Asked
+from conditions.whens import SUBJECTS, WHENS, complaints
+from llmproxy.conditions.condition import Slow
+from llmproxy.conditions.matcher_kinds import KINDS, MAKERS
+from llmproxy.conditions.places import ROWS
+from llmproxy.conditions.reading import describe, read_when, when_schema
 from llmproxy.findings import Finding
-from llmproxy.rules.conditions import describe, read_when, when_schema
-from llmproxy.rules.matcher_kinds import KINDS, MAKERS
-from llmproxy.rules.places import ROWS
-from llmproxy.rules.rule import Slow
-from rules.holding import TABLE
-from rules.subjects import Asked
-from rules.whens import SUBJECTS, WHENS, complaints
 
 
 def nested(depth: int) -> Any:

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from llmproxy.conditions.matcher_kinds import DEEPEST, JSON, MAKERS, MOST_MEMBERS, Kind, Wrong
+from llmproxy.conditions.matchers import AnyOf, Every, Matcher, NoneOf, One, Present, Test
+from llmproxy.conditions.regexes import LONGEST_PATTERN
 from llmproxy.findings import Finding, Path
-from llmproxy.rules.matcher_kinds import DEEPEST, JSON, MAKERS, MOST_MEMBERS, Kind, Wrong
-from llmproxy.rules.matchers import AnyOf, Every, Matcher, NoneOf, One, Present, Test
-from llmproxy.rules.members import NO_VALUE, note, note_unknown
-from llmproxy.rules.regexes import LONGEST_PATTERN
+from llmproxy.members import NO_VALUE, note, note_unknown
 
 
 def read_matcher(kind: Kind, data: object, path: Path, found: list[Finding]) -> Matcher | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from conditions.subjects import Asked, chat
 from llmproxy.answer import ToolCall
 from llmproxy.prompt import Format, Message, Tool, ToolChoice
-from rules.subjects import Asked, chat
 
 USER = Message("user", "hello")
 CALL = Message("assistant", calls=(ToolCall("get_weather", "{}"),))

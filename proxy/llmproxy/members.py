@@ -1,15 +1,23 @@
-"""What every reader of a part of a rule says in the same words: unknown names, wrong types.
+"""What every reader of rules, limits and faults says in the same words, and what it needs.
 
-Readers gather findings instead of raising, so that all mistakes of a file are told at once.
+Readers take a file's data apart and gather findings instead of raising, so that all mistakes of a
+file are told at once.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from llmproxy.findings import Finding, Path, nearest
 from llmproxy.units import quote
+
+Mark = Callable[[Path], str]
+"""Where a path stands, such as ``proxy.yml:12``."""
 
 NO_VALUE = "has no value; write one or remove the line"
 
@@ -26,8 +34,27 @@ def note_unknown(found: list[Finding], path: Path, names: Sequence[str], said: s
     )
 
 
+_MEANT = {
+    "after": "after_chunks",
+    "args": "arguments",
+    "completion_tokens": "output_tokens",
+    "content": "text",
+    "delay": "pace",
+    "finish_reason": "finish",
+    "function": "tool_calls",
+    "prompt": "text",
+    "prompt_tokens": "input_tokens",
+    "response": "reply",
+    "responses": "replies",
+    "then": "reply",
+    "user": "text",
+}
+"""What other systems call the same."""
+
+
 def _unknown(key: str, names: Sequence[str], said: str) -> str:
-    if close := nearest(key, names):
+    meant = _MEANT.get(key)
+    if close := meant if meant in names else nearest(key, names):
         return f"{said}; did you mean {close}?"
     return f"{said}; there are {', '.join(names)}"
 
@@ -99,3 +126,20 @@ def read_line(data: object, path: Path, most: int, found: list[Finding], meant: 
     said = NO_VALUE if data is None else f"{quote(data)} is not text; put it in quotes"
     note(found, path, said)
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Gives what stands in one list keys by which it is known when the file is read again."""
+
+    _equal: Counter[str] = field(default_factory=Counter)
+
+    def next(self, data: object) -> str:
+        """The key of an item: by its data, and how many equal ones came before.
+
+        The order of the keys of a mapping is no part of it.
+        """
+        text = json.dumps(data, sort_keys=True, separators=(",", ":"))
+        digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        self._equal[digest] += 1
+        return f"{digest}-{self._equal[digest]}"

@@ -11,8 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from llmproxy.rules.logic import All, Always, AnyHolds, Leaf, Not
-from llmproxy.rules.matchers import (
+from llmproxy.conditions.condition import Condition
+from llmproxy.conditions.logic import All, Always, AnyHolds, Leaf, Not
+from llmproxy.conditions.matchers import (
     AnyOf,
     Every,
     GlobTest,
@@ -26,7 +27,6 @@ from llmproxy.rules.matchers import (
     TextTest,
     weight,
 )
-from llmproxy.rules.rule import Condition
 
 _MOST_STEPS = 2_000
 _BRIEFLY = 0.02

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
-from llmproxy.rules.matchers import AnyOf, Every, Matcher, NoneOf, One, Present
+from llmproxy.conditions.matchers import AnyOf, Every, Matcher, NoneOf, One, Present
 from llmproxy.units import quote
 
 _MOST_NAMED = 3

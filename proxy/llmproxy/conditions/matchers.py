@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
-from llmproxy.rules import regexes
-from llmproxy.rules.globs import Glob
+from llmproxy.conditions import regexes
+from llmproxy.conditions.globs import Glob
 from llmproxy.units import quote
 
 REGEX_COST = 4

@@ -6,12 +6,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from conditions.subjects import Asked
 from llmproxy.answer import ToolCall
+from llmproxy.conditions.condition import Condition
+from llmproxy.conditions.reading import read_when
 from llmproxy.findings import Finding
 from llmproxy.prompt import Format, Message, Prompt, Tool
-from llmproxy.rules.conditions import read_when
-from llmproxy.rules.rule import Condition
-from rules.subjects import Asked
 
 WORDS = ["", "a", "b", "ab", "AB", "abc", "gpt-4", "gpt-4o", "ß", "search"]
 TEXT_KEYS = ["equals", "contains", "starts_with", "ends_with"]

@@ -13,10 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from llmproxy.dialects import DIALECTS
-from llmproxy.findings import nearest
-from llmproxy.rules.globs import is_literal, parse_glob
-from llmproxy.rules.matchers import (
+from llmproxy.conditions.globs import is_literal, parse_glob
+from llmproxy.conditions.matchers import (
     NUMBER_VERBS,
     TEXT_VERBS,
     GlobTest,
@@ -27,8 +25,10 @@ from llmproxy.rules.matchers import (
     TextTest,
     is_number,
 )
-from llmproxy.rules.members import NO_VALUE
-from llmproxy.rules.regexes import compile_regex
+from llmproxy.conditions.regexes import compile_regex
+from llmproxy.dialects import DIALECTS
+from llmproxy.findings import nearest
+from llmproxy.members import NO_VALUE
 from llmproxy.units import quote
 
 MOST_MEMBERS = 1_000

@@ -1,4 +1,4 @@
-"""Reads ``when``: the conditions under which a rule answers.
+"""Reads ``when``: the conditions of a rule, and what ``for`` of limits and faults is made of.
 
 ``places`` lists what can be looked at, ``matcher_kinds`` what it can be compared with, ``logic``
 is what comes of it. Everything wrong in a ``when`` is found at once; nothing is raised.
@@ -9,17 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from llmproxy.conditions.condition import Condition
+from llmproxy.conditions.implications import implies
+from llmproxy.conditions.logic import Leaf, Not, all_of, any_of, describe
+from llmproxy.conditions.matcher_kinds import DEEPEST, KINDS, MOST_MEMBERS
+from llmproxy.conditions.matcher_reading import check_list, kind_schema, read_matcher
+from llmproxy.conditions.places import ROWS, Place, Row
 from llmproxy.findings import Finding, Path
-from llmproxy.rules.implications import implies
-from llmproxy.rules.logic import Leaf, Not, all_of, any_of, describe
-from llmproxy.rules.matcher_kinds import DEEPEST, KINDS, MOST_MEMBERS
-from llmproxy.rules.matcher_reading import check_list, kind_schema, read_matcher
-from llmproxy.rules.members import NO_VALUE, note, note_unknown
-from llmproxy.rules.places import ROWS, Place, Row
-from llmproxy.rules.rule import Condition
+from llmproxy.members import NO_VALUE, note, note_unknown
 from llmproxy.units import quote
 
 __all__ = ["describe", "implies", "read_when", "when_schema"]
+
+MOST_REGEXES = 50
+"""Regexes of one ``when``: each may take its time."""
 
 _EXAMPLE = "{text: hello}"
 _JOINING = {
@@ -39,6 +42,10 @@ def read_when(data: object, path: Path, found: list[Finding]) -> Condition | Non
         found: everything wrong is added here.
     """
     before = len(found)
+    if (regexes := _count_regexes(data)) > MOST_REGEXES:
+        said = f"has {regexes:,} regexes; at most {MOST_REGEXES}, a|b makes one of two"
+        note(found, path, said)
+        return None
     condition = _read(data, path, found, 0)
     return condition if len(found) == before else None
 
@@ -141,3 +148,15 @@ def _row_schema(row: Row) -> dict[str, Any]:
     if row.bind is None:
         return kind
     return {"type": "object", "additionalProperties": kind, "minProperties": 1}
+
+
+def _count_regexes(data: object) -> int:
+    count, level = 0, [data]
+    while level:
+        each = level.pop()
+        if isinstance(each, Mapping):
+            count += "regex" in each
+            level.extend(each.values())
+        elif isinstance(each, list):
+            level.extend(each)
+    return count

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conditions.holding import TABLE
+from conditions.subjects import Asked, chat
+from conditions.whens import SUBJECTS, WHENS, when
+from llmproxy.conditions.condition import Slow
+from llmproxy.conditions.places import ROWS
+from llmproxy.conditions.reading import describe, read_when
 from llmproxy.dialects import DIALECTS
 from llmproxy.findings import Finding
 from llmproxy.prompt import Prompt
-from llmproxy.rules.conditions import describe, read_when
-from llmproxy.rules.places import ROWS
-from llmproxy.rules.rule import Slow
-from rules.holding import TABLE
-from rules.subjects import Asked, chat
-from rules.whens import SUBJECTS, WHENS, when
 
 
 @pytest.mark.parametrize(

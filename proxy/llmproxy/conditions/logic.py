@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from llmproxy.rules.matchers import Matcher, weight
-from llmproxy.rules.places import Look
-from llmproxy.rules.rule import Condition, Slow
-from llmproxy.rules.subject import Subject
-from llmproxy.rules.wording import explain
+from llmproxy.conditions.condition import Condition, Slow
+from llmproxy.conditions.matchers import Matcher, weight
+from llmproxy.conditions.places import Look
+from llmproxy.conditions.subject import Subject
+from llmproxy.conditions.wording import explain
 from llmproxy.units import quote
 
 BRIEFLY = 0.1

@@ -5,19 +5,18 @@ from __future__ import annotations
 import fnmatch
 import json
 import re
-import time
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conditions.subjects import Asked, chat
+from conditions.whens import when
+from llmproxy.conditions.globs import parse_glob
+from llmproxy.conditions.matchers import same_json
 from llmproxy.interaction import Headers
 from llmproxy.prompt import Message
-from llmproxy.rules.globs import parse_glob
-from llmproxy.rules.matchers import same_json
-from rules.subjects import Asked, chat
-from rules.whens import when
 
 
 def fits(matcher: object, text: str) -> bool:
@@ -149,11 +148,10 @@ def test_a_glob_fits_what_fnmatch_fits(pattern: str, text: str) -> None:
     assert parse_glob(pattern).fits(text) == bool(re.match(expected, text))
 
 
+@pytest.mark.timeout(20)
 def test_a_glob_with_many_stars_takes_linear_time() -> None:
     glob = parse_glob("*a" * 500 + "*b?*c")
-    started = time.perf_counter()
     assert not glob.fits("a" * 1_000_000)
-    assert time.perf_counter() - started < 1
 
 
 @pytest.mark.parametrize("query", ["a%62=c+d", "a%62=%63%20d", "ab=c+d&x", "x&ab=1&%61b=c%20d"])

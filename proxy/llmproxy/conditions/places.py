@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
+from llmproxy.conditions import matcher_kinds as kinds
+from llmproxy.conditions.matcher_kinds import Kind
+from llmproxy.conditions.subject import Subject
 from llmproxy.jsonpath import parse_json_path, select
 from llmproxy.prompt import Message, Prompt
 from llmproxy.redaction.names import is_credential_header, is_credential_parameter
-from llmproxy.rules import matcher_kinds as kinds
-from llmproxy.rules.matcher_kinds import Kind
-from llmproxy.rules.subject import Subject
 
 Look = Callable[[Any], Sequence[Any]]
 """The values at a place of a subject or, where a row is ``of_prompt``, of a prompt."""

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conditions.subjects import Asked, chat
+from conditions.whens import when
+from llmproxy.conditions.condition import Slow
+from llmproxy.conditions.regexes import LONGEST_TEXT, compile_regex, search
 from llmproxy.prompt import Message
-from llmproxy.rules.regexes import LONGEST_TEXT, compile_regex, search
-from llmproxy.rules.rule import Slow
-from rules.subjects import Asked, chat
-from rules.whens import when
 
 CATASTROPHE = r"(a+a+)+y"
 VICTIM = "a" * 5_000
