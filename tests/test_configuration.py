@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import make
 from llmproxy import yamlfile
-from llmproxy.configuration import Configuration, ConfigurationError, load, schema
+from llmproxy.configuration import Configuration, ConfigurationError, load, overlay, schema
 from llmproxy.rules.rule import Recorded
 from llmproxy.settings import Settings
 
@@ -345,3 +345,66 @@ def test_the_schema_accepts_settings_with_rules_and_files_of_rules() -> None:
 )
 def test_the_schema_refuses_what_is_no_rule(rules: Any) -> None:
     assert not jsonschema.Draft202012Validator(schema()).is_valid({"rules": rules})
+
+
+def test_the_schema_tells_limits_faults_and_endpoints_from_mistakes() -> None:
+    validator = jsonschema.Draft202012Validator(schema())
+    for right in (
+        {"limits": [{"for": {"model": "gpt-4o*", "key": "any"}, "requests": "60 per minute"}]},
+        {"limits": [{"for": {"endpoint": "any"}, "concurrency": 4}]},
+        {"limits": None, "faults": None, "endpoints": None},
+        {"faults": [{"for": {"path": "*/embeddings"}, "rate": 0.1, "error": {"status": 500}}]},
+        {"endpoints": {"openai-chat": {"pace": {"ttft": "300ms"}}}},
+    ):
+        assert validator.is_valid(right), right
+    mistakes: tuple[dict[str, Any], ...] = (
+        {"limits": [{"fro": 1}]},
+        {"limits": [{"for": {"key": "x"}, "concurrency": 1}]},
+        {"faults": [{"eror": 500}]},
+        {"endpoints": {"nope": {}}},
+        {"endpoints": {"openai-chat": {"pace": {"tftt": 1}}}},
+    )
+    for wrong in mistakes:
+        assert not validator.is_valid(wrong), wrong
+
+
+# Limits, faults, endpoints and what the control API lays over them
+
+
+def test_limits_faults_and_endpoints_are_read_from_the_highest_source(tmp_path: Path) -> None:
+    write(tmp_path, proxy="limits: [{concurrency: 1}]\nfaults: [{hang: true}]\n")
+    variables = {"LLMPROXY_LIMITS": "[{concurrency: 2}, {concurrency: 3}]"}
+    found = read(tmp_path, environment=variables)
+    assert [each.limit.concurrency for each in found.limits] == [2, 3]
+    assert [fault.place for fault in found.faults] == ["proxy.yml:2"]
+    assert found.origins["limits"] == "LLMPROXY_LIMITS"
+
+
+def test_mistakes_in_limits_faults_and_endpoints_have_their_line(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        proxy="limits:\n- {concurency: 1}\nfaults:\n- {eror: 500}\nendpoints:\n  openai-chta: {}\n",
+    )
+    told = problems(tmp_path)
+    assert [line.partition(": ")[0] for line in told] == [
+        "proxy.yml:2:4",
+        "proxy.yml:4:4",
+        "proxy.yml:6:3",
+    ]
+    assert "did you mean concurrency?" in told[0]
+    assert "did you mean openai-chat?" in told[2]
+
+
+def test_an_overlay_takes_the_place_of_what_it_names_and_of_nothing_else(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        proxy="rules: [{reply: a}]\nlimits: [{concurrency: 1}]\nmock: {text: b, seed: 2}\n",
+    )
+    base = read(tmp_path)
+    over = overlay(base, {"rules": [], "mock": {"text": "c"}})
+    assert (over.rules, over.limits) == ((), base.limits)
+    assert (over.settings.mock.text, over.settings.mock.seed) == ("c", 2)
+    assert (over.origins["mock.text"], over.origins["mock.seed"]) == ("control API", "proxy.yml:3")
+    assert over.files == base.files
+    assert overlay(base, {}) is base
+    assert overlay(base, {"rules": None, "limits": None}).limits == ()

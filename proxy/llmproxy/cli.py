@@ -97,7 +97,17 @@ def cli() -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help="File to record to; made where it is not there.  [default: cassettes/runN.db, the next free N]",
 )
-@_settings("record.mode", "record.keep_transient", "record.on_disconnect", "rules", "host", "port")
+@_settings(
+    "record.mode",
+    "record.keep_transient",
+    "record.on_disconnect",
+    "rules",
+    "host",
+    "port",
+    "control.allowed_hosts",
+    "log.format",
+    "log.prompts",
+)
 def record(
     upstreams: tuple[str, ...], cassette: Path | None, config: Path | None, flags: dict[str, Any]
 ) -> None:
@@ -127,6 +137,9 @@ def record(
     "rules",
     "host",
     "port",
+    "control.allowed_hosts",
+    "log.format",
+    "log.prompts",
 )
 def replay(
     cassettes: tuple[Path, ...],
@@ -156,6 +169,9 @@ def replay(
     "rules",
     "host",
     "port",
+    "control.allowed_hosts",
+    "log.format",
+    "log.prompts",
 )
 def mock(config: Path | None, flags: dict[str, Any]) -> None:
     """Answer with made-up replies in every provider's format, without cassette, network or key."""

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _HEADER_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _PARAMETER_NAME = r"[^\s=&?]+"
 _UPSTREAM_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]*"
+_TOKEN = r"[!-~]{8,200}"  # noqa: S105 - the shape of one
 _HOST_NAME = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?"
 RESPONSE_LENGTHS = ("auto", "short", "medium", "long", "very_long", "random")
 _SESSION_SEGMENT = "s"
@@ -248,6 +249,40 @@ def _write_rules(rules: tuple[object, ...]) -> str:
     return "[" + ", ".join(each if isinstance(each, str) else "{…}" for each in rules) + "]"
 
 
+def _read_list(value: object, member: str) -> tuple[object, ...]:
+    """A list as it was written: what its members say is judged elsewhere."""
+    if value is None:
+        return ()
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"{quote(value)} is not a list; begin each {member} with a dash")  # noqa: TRY004 - one error for all that cannot be read
+    return tuple(value)
+
+
+def _write_list(written: tuple[object, ...]) -> str:
+    return "[" + ", ".join("{…}" for _ in written) + "]"
+
+
+def _read_endpoints(value: object) -> Mapping[str, object]:
+    """Endpoints as they were written: what each says is judged elsewhere."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{quote(value)} is not a mapping; write name: {{...}}, indented below it")  # noqa: TRY004 - as above
+    return dict(value)
+
+
+def _write_endpoints(written: Mapping[str, object]) -> str:
+    return "{" + ", ".join(f"{name}: {{…}}" for name in written) + "}"
+
+
+def _read_token(value: object) -> str:
+    """Never quoted: it is a secret."""
+    text = _text(value, "a token") if isinstance(value, str) else ""
+    if not re.fullmatch(_TOKEN, text):
+        raise ValueError("not a token; write 8 to 200 letters, digits or signs without spaces")
+    return text
+
+
 def _read_regex(value: object) -> str:
     """The regex is never quoted: that of a secret tells much of it."""
     text = _text(value, "a regex")
@@ -328,3 +363,22 @@ RULES = Kind(
     _write_rules,
     {"type": ["array", "string", "null"], "items": {"type": ["object", "string"]}},
 )
+LIMITS = Kind(
+    "[limit, …]",
+    lambda value: _read_list(value, "limit"),
+    _write_list,
+    {"type": ["array", "null"], "items": {"type": "object"}},
+)
+FAULTS = Kind(
+    "[fault, …]",
+    lambda value: _read_list(value, "fault"),
+    _write_list,
+    {"type": ["array", "null"], "items": {"type": "object"}},
+)
+ENDPOINTS = Kind(
+    "{endpoint: {mock: …, pace: …}, …}",
+    _read_endpoints,
+    _write_endpoints,
+    {"type": ["object", "null"], "additionalProperties": {"type": "object"}},
+)
+TOKEN = Kind("token", _read_token, lambda _: "…", {"type": "string", "pattern": f"^{_TOKEN}$"})

@@ -2,43 +2,59 @@
 
 Strategy: all that requests need stands in one frozen value, ``Current``, which a reload replaces
 whole; a request takes it once and keeps it to its end. A configuration with a mistake is told
-in the log and leaves what is in force as it is. Knows no server and watches no file.
+in the log and leaves what is in force as it is. What the control API changes is laid over what
+was read, and over what is read later. Knows no server and watches no file.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from llmproxy.configuration import Configuration, ConfigurationError
+from llmproxy.configuration import CONTROL_API, Configuration, ConfigurationError, overlay
 from llmproxy.errors import LlmproxyError, SettingsError
 from llmproxy.manners import manner_of
 from llmproxy.rulefiles import Stamp, stamp
 from llmproxy.settings import Settings
+from llmproxy.settings.endpoints import endpoint_changes
 from llmproxy.settings.loading import known, put, value_of
 from llmproxy.synthesis.making import Manner
 
 log = logging.getLogger("llmproxy")
 
+REQUEST_BODY = "request body"
+"""Where the mistakes of a change stand that the control API was asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Current:
-    """What is in force: ``version`` counts from 1 how often something was taken."""
+    """What is in force: ``version`` counts from 1 how often something was taken.
+
+    ``endpoints`` is the same for operations at which settings are different.
+    """
 
     configuration: Configuration
     manner: Manner
     version: int = 1
+    endpoints: Mapping[str, Current] = field(default_factory=dict)
+
+    def at(self, operation: str) -> Current:
+        """What is in force at an operation of a dialect, such as ``openai_chat``."""
+        return self.endpoints.get(operation, self)
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
     """What a reload found: settings ``left`` as they run, and the ``news`` in a line."""
 
+    base: Configuration
     current: Current
     left: tuple[str, ...]
     news: str
@@ -65,15 +81,18 @@ class Live:
     def __init__(
         self, configuration: Configuration, again: Callable[[], Configuration] | None = None
     ) -> None:
-        self.current = Current(configuration, manner_of(configuration.settings))
+        self.current = _current(configuration, 1)
         self.loaded_at = datetime.now(UTC)
         self.problem = ""
         self.ignored: tuple[str, ...] = ()
         self.seen: Mapping[Path, Stamp] = configuration.stamps or {
             file: stamp(file) for file in configuration.files
         }
+        self._base = configuration
+        self._changes: dict[str, Any] = {}
         self._again = again
         self._lock = asyncio.Lock()
+        self._subscribers: tuple[Callable[[], None], ...] = ()
 
     @property
     def configuration(self) -> Configuration:
@@ -86,6 +105,29 @@ class Live:
     @property
     def version(self) -> int:
         return self.current.version
+
+    @property
+    def base(self) -> Configuration:
+        """What the sources say, without what ``patch`` changed."""
+        return self._base
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """The settings that ``patch`` has changed, by dotted name."""
+        return tuple(name for name in known() if _is_in(self._changes, name))
+
+    def subscribe(self, subscriber: Callable[[], None]) -> Callable[[], None]:
+        """Tell, on the loop, when something else is in force; what is returned ends that."""
+        self._subscribers += (subscriber,)
+
+        def unsubscribe() -> None:
+            self._subscribers = tuple(each for each in self._subscribers if each is not subscriber)
+
+        return unsubscribe
+
+    def _tell(self) -> None:
+        for subscriber in self._subscribers:
+            subscriber()
 
     @property
     def follows(self) -> bool:
@@ -110,13 +152,46 @@ class Live:
             self._take(read)
             return True
 
+    async def patch(self, data: Mapping[str, Any]) -> None:
+        """Change settings until the next start, whatever the files say meanwhile.
+
+        Args:
+            data: nested as in ``proxy.yml``; a setting in it is replaced whole.
+
+        Raises:
+            SettingsError: something in it cannot be, or not while the server runs; a line for
+                each. Nothing is changed then.
+        """
+        async with self._lock:
+            await self._change(merge_changes(self._changes, data))
+
+    async def unpatch(self, names: Iterable[str] | None = None) -> None:
+        """Undo what ``patch`` changed: all, or settings and groups by their dotted names.
+
+        Raises:
+            SettingsError: what stays changed cannot be without it.
+        """
+        async with self._lock:
+            changes = {} if names is None else without(self._changes, names)
+            await self._change(changes)
+
+    async def _change(self, changes: dict[str, Any]) -> None:
+        before, version = self.configuration.settings, self.version + 1
+        current = await asyncio.to_thread(_overlaid, self._base, changes, version, REQUEST_BODY)
+        self._changes, self.current = changes, current
+        self.loaded_at = datetime.now(UTC)
+        self.seen = current.configuration.stamps or self.seen
+        names = _changed(before, current.configuration.settings, reload=True)
+        log.info("changed by the control API: %s", ", ".join(names) or "nothing")
+        self._tell()
+
     def _read(self, again: Callable[[], Configuration]) -> _Read:
         """What would be in force; runs in a thread.
 
         Raises:
             LlmproxyError: something in it cannot be.
         """
-        running, before = self.configuration, self.seen
+        running, before = self._base, self.seen
         try:
             read = again()
         except ConfigurationError as error:
@@ -128,11 +203,18 @@ class Live:
         settings = running.settings
         for name in _changed(running.settings, read.settings, reload=True):
             settings = put(settings, name, value_of(read.settings, name))
-        current = Current(replace(read, settings=settings), manner_of(settings), self.version + 1)
+        base = replace(read, settings=settings)
+        try:
+            current = _overlaid(base, self._changes, self.version + 1)
+        except ConfigurationError as error:
+            self.seen = error.stamps
+            raise
+        self.seen = current.configuration.stamps
         left = _changed(running.settings, read.settings, reload=False)
-        return _Read(current, left, _news(running, read, before))
+        return _Read(base, current, left, _news(running, read, before))
 
     def _take(self, read: _Read) -> None:
+        self._base = read.base
         self.current = read.current
         self.loaded_at = datetime.now(UTC)
         self.problem = ""
@@ -140,11 +222,68 @@ class Live:
         if read.left and read.left != self.ignored:
             log.warning("changed, but only the next start takes it: %s", ", ".join(read.left))
         self.ignored = read.left
+        self._tell()
 
     def _refuse(self, problem: str) -> None:
         self.problem = problem
         since = self.loaded_at.astimezone().strftime("%H:%M:%S")
         log.warning("not taken, what was read at %s stays:\n%s", since, problem)
+
+
+def merge_changes(before: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """Changes over those made before: in groups setting by setting, settings themselves whole."""
+    made = dict(before)
+    for key, value in data.items():
+        inside = key in _groups() and isinstance(value, Mapping) and key in made
+        made[key] = {**made[key], **value} if inside else value
+    return made
+
+
+def without(changes: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Changes without those of some settings and groups."""
+    left = {key: dict(value) if key in _groups() else value for key, value in changes.items()}
+    for name in names:
+        group, _, member = name.partition(".")
+        if not member:
+            left.pop(group, None)
+        elif group in left:
+            left[group].pop(member, None)
+    return {key: value for key, value in left.items() if value != {} or key not in _groups()}
+
+
+@functools.cache
+def _groups() -> frozenset[str]:
+    return frozenset(name.partition(".")[0] for name in known() if "." in name)
+
+
+def _is_in(changes: Any, name: str) -> bool:
+    for part in name.split("."):
+        if not isinstance(changes, Mapping) or part not in changes:
+            return False
+        changes = changes[part]
+    return True
+
+
+def _overlaid(
+    base: Configuration, changes: Mapping[str, Any], version: int, place: str = CONTROL_API
+) -> Current:
+    """What is in force with changes; runs in a thread.
+
+    Raises:
+        LlmproxyError: something in it cannot be.
+    """
+    return _current(overlay(base, changes, place), version)
+
+
+def _current(configuration: Configuration, version: int) -> Current:
+    settings = configuration.settings
+    endpoints = {}
+    for name, said in settings.endpoints.items():
+        there = settings
+        for setting, value in endpoint_changes(said).items():
+            there = put(there, setting, value)
+        endpoints[name.replace("-", "_")] = Current(configuration, manner_of(there), version)
+    return Current(configuration, manner_of(settings), version, endpoints)
 
 
 def _changed(running: Settings, read: Settings, *, reload: bool) -> tuple[str, ...]:

@@ -1,20 +1,28 @@
 """Seed 002, mock-llm-server: OpenAI's, Anthropic's and Google's SDKs, tools, streams, delays.
 
-Its control routes, limits, failures and page are tested where they are built.
+Its limits, failures and page are tested where they are built.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import re
+from collections.abc import AsyncIterator
 from itertools import pairwise
 from typing import Any
 
+import aiohttp
 import jsonschema
 import pytest
 
 import sockets
+from control.calling import call, refused, told
+from llmproxy.control.aliases.dashboard_config import FAILURES, STRATEGIES, Changes, settings_of
+from llmproxy.metrics.dashboard import COLUMNS, ENDPOINTS
+from llmproxy.service import Service
+from llmproxy.settings import Settings
 from llmproxy.synthesis.pool import REPLIES
 from seeds.asking import (
     CHAT,
@@ -653,3 +661,372 @@ async def test_002_the_chunk_size_is_what_a_request_may_ask_for_too() -> None:
     assert pieces(body_of(reply))[:2] == ["Lorem", " ipsu"]
     refused = await reply_to(CHAT, chat(chunk_size=0))
     assert refused.status == 400
+
+
+# --- the dashboard's routes ---
+
+
+async def asks(service: Service, path: str = CHAT, body: Any = None) -> int:
+    """The status of a chat, or of another request."""
+    return (await call(service, "POST", path, body or chat())).status
+
+
+async def test_002_10_health_is_told() -> None:
+    async with mocking() as service:
+        plain = await told(service, "GET", "/health")
+        full = await told(service, "GET", "/api/health")
+    assert (plain["status"], set(plain)) == ("ok", {"status", "timestamp"})
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", plain["timestamp"])
+    assert (full["status"], full["wsClients"]) == ("ok", 0)
+
+
+async def test_002_60_the_configuration_is_told() -> None:
+    async with mocking(pace__ttft=0.3, mock__tool_calls=0.5) as service:
+        found = await told(service, "GET", "/api/config")
+    assert (set(found), found["endpoints"]) == ({"global", "endpoints"}, {})
+    assert found["global"]["streamInitialDelayMs"] == 300
+    assert found["global"]["toolCallProbability"] == 0.5
+    assert found["global"]["rateLimit"] == {
+        "enabled": False, "strategy": "fixed-window", "maxRequests": 100, "windowMs": 60000,
+        "bucketCapacity": 10, "refillRate": 1, "failAfterN": 5, "failProbability": 0.3,
+    }  # fmt: skip
+
+
+async def test_002_61_a_change_is_merged_and_in_force() -> None:
+    async with mocking() as service:
+        limit = {"enabled": True, "strategy": "after-n", "failAfterN": 1}
+        await told(service, "PATCH", "/api/config/global", {"rateLimit": limit})
+        found = await told(service, "PATCH", "/api/config/global", {"defaultResponse": "Static."})
+        assert found["global"]["rateLimit"]["maxRequests"] == 100
+        assert found["global"]["rateLimit"]["failAfterN"] == 1
+        answer = await call(service, "POST", CHAT, chat())
+        assert b"Static." in answer.body
+        assert await asks(service) == 429
+        assert await asks(service, MESSAGES, message()) == 200
+        await told(service, "PATCH", "/api/config/global", {"rateLimit": {"failAfterN": 9}})
+        assert await asks(service) == 200
+
+
+async def test_002_61_names_of_prototypes_are_dropped() -> None:
+    body = {"__proto__": {"a": 1}, "constructor": 2, "rateLimit": {"prototype": 3}}
+    async with mocking() as service:
+        found = await told(service, "PATCH", "/api/config/global", body)
+    assert not {"__proto__", "constructor"} & set(found["global"])
+    assert "prototype" not in found["global"]["rateLimit"]
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ([], "Request body must be an object"),
+        (None, "Request body must be an object"),
+        ({"errorRate": 2}, "errorRate: 2 is not a number from 0 to 1"),
+        ({"errorRate": True}, "errorRate: true is not a number from 0 to 1"),
+        ({"errorRates": 1}, "errorRates: no such field; did you mean errorRate?"),
+        ({"enabled": "yes"}, 'enabled: "yes" is not true or false'),
+        ({"rateLimit": 1}, "rateLimit: must be an object"),
+        ({"rateLimit": {"windowMs": 0}}, "rateLimit.windowMs: 0 is not a whole number from 1 to 86400000"),
+        ({"rateLimit": {"maxRequest": 1}}, "rateLimit.maxRequest: no such field; did you mean rateLimit.maxRequests?"),
+        ({"errorTypes": ["nope"]}, f"errorTypes: this list is not a list of {', '.join(FAILURES)}"),
+    ],
+)  # fmt: skip
+async def test_002_61_a_bad_change_names_its_field(body: Any, problem: str) -> None:
+    async with mocking() as service:
+        status, answer = await refused(service, "PATCH", "/api/config/global", body)
+        assert (await told(service, "GET", "/_llmproxy/config"))["changed"] == []
+    assert (status, answer["error"]) == (400, problem)
+
+
+async def test_002_62_endpoints_are_told_with_their_limiter() -> None:
+    async with mocking() as service:
+        limit = {"enabled": True, "strategy": "fixed-window", "maxRequests": 3}
+        await told(service, "PATCH", "/api/config/endpoints/openai-chat", {"rateLimit": limit})
+        await asks(service)
+        found = await told(service, "GET", "/api/config/endpoints")
+    assert tuple(found) == ENDPOINTS
+    assert all(set(each) == {"label", "config", "rateLimiterState"} for each in found.values())
+    state = found["openai-chat"]["rateLimiterState"]
+    assert (state["strategy"], state["currentCount"], state["maxCount"]) == ("fixed-window", 1, 3)
+    assert found["anthropic-messages"]["rateLimiterState"] is None
+
+
+async def test_002_63_an_endpoint_has_a_configuration_of_its_own() -> None:
+    async with mocking() as service:
+        path = "/api/config/endpoints/anthropic-messages"
+        found = await told(service, "PATCH", path, {"enabled": False, "streamDelayMs": 5})
+        assert (found["endpoint"], found["config"]["enabled"]) == ("anthropic-messages", False)
+        assert found["config"]["streamDelayMs"] == 5
+        assert (await asks(service), await asks(service, MESSAGES, message())) == (200, 503)
+        config = await told(service, "GET", "/api/config")
+        assert config["endpoints"] == {"anthropic-messages": {"enabled": False, "streamDelayMs": 5}}
+        settings = (await told(service, "GET", "/_llmproxy/config"))["settings"]
+        assert settings["endpoints"]["anthropic-messages"] == {"pace": {"chunk_delay": 0.005}}
+        status, answer = await refused(service, "PATCH", "/api/config/endpoints/x", {})
+    assert (status, answer["error"]) == (400, "Unknown endpoint: x")
+
+
+async def test_002_63_versions_of_gemini_are_endpoints_of_their_own() -> None:
+    stable = GENERATE.replace("v1beta", "v1")
+    async with mocking() as service:
+        path = "/api/config/endpoints/gemini-generate-v1"
+        await told(service, "PATCH", path, {"enabled": False})
+        assert await asks(service, stable, contents()) == 503
+        assert await asks(service, GENERATE, contents()) == 200
+
+
+async def test_002_64_an_endpoints_own_configuration_is_cleared() -> None:
+    async with mocking() as service:
+        path = "/api/config/endpoints/openai-chat"
+        await told(service, "PATCH", path, {"enabled": False})
+        assert await asks(service) == 503
+        found = await told(service, "DELETE", path)
+        assert (found["endpoint"], found["config"]["enabled"]) == ("openai-chat", True)
+        assert "message" in found
+        assert await asks(service) == 200
+
+
+async def test_002_65_everything_is_as_at_the_start() -> None:
+    async with mocking(mock__text="Start.") as service:
+        await told(service, "PATCH", "/api/config/global", {"defaultResponse": "Changed."})
+        found = await told(service, "POST", "/api/config/reset")
+        assert set(found) == {"status", "message", "config"}
+        assert found["config"]["global"]["defaultResponse"] == "Start."
+        assert b"Start." in (await call(service, "POST", CHAT, chat())).body
+
+
+async def test_002_66_what_is_going_on_is_told() -> None:
+    async with mocking() as service:
+        await asks(service)
+        found = await told(service, "GET", "/api/metrics")
+    assert set(found) == {"timestamp", "endpoints", "global"}
+    one = found["endpoints"]["openai-chat"]
+    assert (one["totalRequests"], len(one["latencies"]), one["activeConnections"]) == (1, 1, 0)
+    assert set(found["global"]) == {
+        "totalActiveConnections", "totalRequestsPerSecond", "uptimeSeconds",
+    }  # fmt: skip
+
+
+async def test_002_67_percentiles_of_an_endpoint() -> None:
+    async with mocking() as service:
+        await asks(service)
+        found = await told(service, "GET", "/api/metrics/latency/openai-chat")
+        status, _ = await refused(service, "GET", "/api/metrics/latency/x")
+    assert (found["endpoint"], status) == ("openai-chat", 400)
+    assert 0 < found["p50"] <= found["p90"] <= found["p99"]
+
+
+@pytest.mark.parametrize("path", ["/api/metrics/reset", "/api/detailed-metrics/reset"])
+async def test_002_68_numbers_begin_anew(path: str) -> None:
+    async with mocking() as service:
+        await asks(service)
+        assert set(await told(service, "POST", path)) == {"status", "message"}
+        found = await told(service, "GET", "/api/metrics")
+    assert found["endpoints"]["openai-chat"]["totalRequests"] == 0
+
+
+async def test_002_69_limits_begin_anew() -> None:
+    async with mocking() as service:
+        limit = {"enabled": True, "strategy": "after-n", "failAfterN": 1}
+        await told(service, "PATCH", "/api/config/global", {"rateLimit": limit})
+        statuses = [await asks(service), await asks(service)]
+        await told(service, "POST", "/api/rate-limit/reset/anthropic-messages")
+        statuses.append(await asks(service))
+        await told(service, "POST", "/api/rate-limit/reset/openai-chat")
+        statuses.append(await asks(service))
+        found = await told(service, "POST", "/api/rate-limit/reset")
+        statuses.append(await asks(service))
+        assert (await refused(service, "POST", "/api/rate-limit/reset/x"))[0] == 400
+    assert statuses == [200, 429, 429, 200, 200]
+    assert set(found) == {"status", "message"}
+
+
+async def test_002_70_strategies_are_listed() -> None:
+    async with mocking() as service:
+        found = await told(service, "GET", "/api/rate-limit/strategies")
+    assert [each["id"] for each in found] == list(STRATEGIES) == [
+        "none", "fixed-window", "sliding-window", "token-bucket", "leaky-bucket", "after-n",
+        "random", "always",
+    ]  # fmt: skip
+    assert all(each["description"] for each in found)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+async def test_002_70_each_strategy_is_in_force(strategy: str) -> None:
+    limit = {
+        "enabled": True, "strategy": strategy, "maxRequests": 1, "bucketCapacity": 1,
+        "refillRate": 0.001, "failAfterN": 1, "failProbability": 1,
+    }  # fmt: skip
+    async with mocking() as service:
+        await told(service, "PATCH", "/api/config/global", {"rateLimit": limit})
+        statuses = [await asks(service), await asks(service)]
+    expected = {"none": [200, 200], "random": [429, 429], "always": [429, 429]}
+    assert statuses == expected.get(strategy, [200, 429])
+
+
+async def test_002_71_numbers_over_time() -> None:
+    async with mocking() as service:
+        await asks(service)
+        found = await told(service, "GET", "/api/detailed-metrics")
+    one = found["endpoints"]["openai-chat"]
+    assert {
+        "timeSeries", "peaks", "latencyHistogram", "errors", "currentRPS", "currentConnections",
+        "totalStreaming", "totalNonStreaming", "testDurationSeconds",
+    } <= set(one)  # fmt: skip
+    assert len(one["latencyHistogram"]) == 10
+    assert found["global"]["totalNonStreaming"] == 1
+
+
+async def test_002_72_numbers_are_exported() -> None:
+    async with mocking() as service:
+        await asks(service)
+        table = await call(service, "GET", "/api/detailed-metrics/export/csv")
+        tree = await call(service, "GET", "/api/detailed-metrics/export/json")
+    assert (table.header("content-disposition") or "").startswith("attachment;")
+    assert (tree.header("content-disposition") or "").startswith("attachment;")
+    assert table.body.decode().splitlines()[0].split(",") == list(COLUMNS)
+    assert json.loads(tree.body)["global"]["peaks"]["totalRequests"] == 1
+
+
+async def test_002_73_failure_modes_are_listed() -> None:
+    async with mocking() as service:
+        found = await told(service, "GET", "/api/failure-modes")
+    assert {each["id"] for each in found} >= {
+        "timeout", "server_error", "bad_request", "slow_response", "connection_reset",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("server_error", 500), ("bad_request", 400), ("authentication_error", 401),
+        ("permission_denied", 403),
+    ],
+)  # fmt: skip
+async def test_002_73_a_failure_mode_is_in_force(kind: str, status: int) -> None:
+    async with mocking() as service:
+        body = {"errorRate": 1, "errorTypes": [kind]}
+        await told(service, "PATCH", "/api/config/endpoints/openai-chat", body)
+        assert (await asks(service), await asks(service, MESSAGES, message())) == (status, 200)
+
+
+def test_002_73_each_type_of_error_is_drawn_as_often() -> None:
+    types = ["server_error", "timeout", "connection_reset", "slow_response"]
+    changes = Changes({"errorRate": 0.8, "errorTypes": types})
+    faults = settings_of(changes, Settings())["faults"]
+    left, shares = 1.0, []
+    for fault in faults:
+        if fault["for"] == {"endpoint": "openai-chat"}:
+            shares.append(left * fault["rate"])
+            left -= shares[-1]
+    assert shares == pytest.approx([0.2] * 4)
+
+
+async def test_002_73_streams_are_interrupted() -> None:
+    async with mocking(mock__text="word " * 50) as service:
+        await told(service, "PATCH", "/api/config/global", {"streamInterruptRate": 1})
+        broken = await call(service, "POST", CHAT, chat(stream=True))
+        whole = await call(service, "POST", CHAT, chat())
+    assert (broken.broken, whole.broken) == (True, False)
+    assert 2 <= len(events(broken.body)) <= 7
+
+
+# --- the dashboard's WebSocket ---
+
+
+class Talk:
+    """One end of ``/ws``; numbers, which come by themselves, are passed over where not waited for."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+
+    async def hear(self, kind: str) -> Any:
+        while (message := await self._socket.receive_json(timeout=5))["type"] != kind:
+            assert message["type"] in ("metrics", "detailed_metrics", "config", "event")
+        return message["data"]
+
+    async def say(self, kind: str, **more: Any) -> None:
+        await self._socket.send_json({"type": kind, **more})
+
+    async def error_of(self, text: str) -> Any:
+        await self._socket.send_str(text)
+        return await self.hear("error")
+
+
+@contextlib.asynccontextmanager
+async def talking(**changes: Any) -> AsyncIterator[tuple[Service, Talk]]:
+    async with mocking(**changes) as service, aiohttp.ClientSession() as client:
+        async with client.ws_connect(f"{service.url}/ws") as socket:
+            yield service, Talk(socket)
+
+
+async def test_002_80_numbers_and_configuration_are_told_at_once_and_again() -> None:
+    async with mocking() as service, aiohttp.ClientSession() as client:
+        async with client.ws_connect(f"{service.url}/ws") as socket:
+            first = [await socket.receive_json(timeout=5) for _ in range(3)]
+            assert [each["type"] for each in first] == ["metrics", "detailed_metrics", "config"]
+            talk = Talk(socket)
+            found = [await talk.hear("metrics") for _ in range(2)]
+            assert 50 <= found[1]["timestamp"] - found[0]["timestamp"] <= 1000
+            await told(service, "PATCH", "/api/config/global", {"defaultResponse": "x"})
+            assert (await talk.hear("config"))["global"]["defaultResponse"] == "x"
+            assert (await told(service, "GET", "/api/health"))["wsClients"] == 1
+
+
+async def test_002_81_events_are_told() -> None:
+    async with talking() as (service, talk):
+        await asks(service)
+        found = [await talk.hear("event") for _ in range(4)]
+        assert [each["type"] for each in found] == [
+            "connection_open", "request_start", "request_end", "connection_close",
+        ]  # fmt: skip
+        assert {each["endpoint"] for each in found} == {"openai-chat"}
+        assert len({each["requestId"] for each in found}) == 1
+        assert found[-1]["latencyMs"] > 0
+        limit = {"enabled": True, "strategy": "always"}
+        await told(service, "PATCH", "/api/config/global", {"rateLimit": limit})
+        await asks(service)
+        assert "rate_limited" in [(await talk.hear("event"))["type"] for _ in range(5)]
+
+
+async def test_002_82_a_client_asks_and_changes() -> None:
+    async with talking(mock__text="Start.") as (service, talk):
+        for kind in ("metrics", "config", "detailed_metrics"):
+            await talk.hear(kind)
+        await talk.say("get_metrics")
+        await talk.hear("metrics")
+        await talk.say("get_config")
+        await talk.hear("config")
+        await talk.say("get_detailed_metrics")
+        await talk.hear("detailed_metrics")
+        await talk.say("update_global_config", data={"defaultResponse": "Changed."})
+        assert (await talk.hear("config"))["global"]["defaultResponse"] == "Changed."
+        given = {"endpoint": "openai-chat", "config": {"enabled": False}}
+        await talk.say("update_endpoint_config", data=given)
+        assert (await talk.hear("config"))["endpoints"] == {"openai-chat": {"enabled": False}}
+        assert await asks(service) == 503
+        await talk.say("reset_config")
+        assert (await talk.hear("config"))["global"]["defaultResponse"] == "Start."
+        for kind in ("reset_metrics", "reset_rate_limiters", "reset_detailed_metrics"):
+            await talk.say(kind)
+        await talk.say("get_metrics")
+        found = await told(service, "GET", "/api/metrics")
+    assert found["endpoints"]["openai-chat"]["totalRequests"] == 0
+
+
+async def test_002_82_what_cannot_be_understood_is_said() -> None:
+    async with talking() as (_, talk):
+        assert await talk.error_of('{"type": "x"}') == "Unknown message type: x"
+        for text in ("{", "[]", "{}", '{"type": 1}', ""):
+            assert await talk.error_of(text) == "Invalid message format"
+        bad = '{"type": "update_global_config", "data": {"errorRate": 9}}'
+        assert await talk.error_of(bad) == "errorRate: 9 is not a number from 0 to 1"
+        none = '{"type": "update_endpoint_config", "data": {"endpoint": "x", "config": {}}}'
+        assert await talk.error_of(none) == "Unknown endpoint: x"
+
+
+async def test_002_metrics_at_the_root_are_prometheus_or_json_by_accept() -> None:
+    async with mocking() as service:
+        text = await call(service, "GET", "/metrics")
+        tree = await call(service, "GET", "/metrics", None, "Accept: application/json")
+    assert (text.header("content-type") or "").startswith("text/plain")
+    assert "endpoints" in json.loads(tree.body)

@@ -1,10 +1,11 @@
 """Seed 004, openai-stream-mocker: lengths, speeds of models, a time limit.
 
-Its ``GET /responses`` and ``/config`` are tested where they are built.
+Its control routes are aliases of ours; its ``GET /`` is not served, for that is Ollama's.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -15,7 +16,11 @@ from typing import Any
 import pytest
 
 import sockets
+from control.calling import refused, told
+from control.calling import said as said_by
+from llmproxy import configuration
 from llmproxy.interaction import Reply
+from llmproxy.service import Plan, serving
 from llmproxy.settings import Settings, load
 from llmproxy.speeds import KNOWN_SPEEDS, ModelSettings, speed_of
 from seeds.asking import (
@@ -334,3 +339,130 @@ async def test_004_21_any_origin_any_key_and_preflights() -> None:
         answer = await curl(service, CHAT, story(), "Origin: http://app.test")
     assert answer.status == 200
     assert answer.header("access-control-allow-origin") == "*"
+
+
+# --- control routes ---
+
+
+async def test_004_4_lengths_are_listed_with_a_preview() -> None:
+    async with mocking() as service:
+        found = await told(service, "GET", "/responses")
+    assert "duration" in found.pop("duration")
+    assert {name: each["token_estimate"] for name, each in found.items()} == LENGTHS
+    assert all(len(each["preview"]) == 50 for each in found.values())
+
+
+async def test_004_6_a_model_gets_a_speed() -> None:
+    async with mocking() as service:
+        body = {"model": "gpt-4", "tokens_per_second": 3.5}
+        answer = await told(service, "POST", "/config", body)
+        assert answer["status"] == "success"
+        assert (await told(service, "GET", "/config/gpt-4"))["tokens_per_second"] == 3.5
+        more = {**body, "tokens_per_second": 4, "description": "Ours", "parameters": 170}
+        await told(service, "POST", "/config", more)
+        assert await told(service, "GET", "/config/gpt-4") == {
+            "tokens_per_second": 4,
+            "description": "Ours",
+            "parameters": 170,
+        }
+        models = await told(service, "GET", "/v1/models")
+        assert "Ours" in [row.get("description") for row in models["data"]]
+
+
+async def test_004_6_the_speed_is_that_of_its_streams() -> None:
+    async with mocking(mock__text="one two three") as service:
+        await told(service, "POST", "/config", {"model": "m", "tokens_per_second": 0})
+        assert service.listener.proxy.control.served.live.manner.paces["m"].speed == 0
+        assert await said_by(service) == "one two three"
+
+
+async def test_004_7_a_models_speed_follows_from_its_size() -> None:
+    async with mocking() as service:
+        body = {
+            "model": "my-custom-model",
+            "parameters": 25,
+            "description": "Custom 25B parameter model",
+        }
+        await told(service, "POST", "/config", {**body, "tokens_per_second": 1})
+        await told(service, "POST", "/config", body)
+        found = await told(service, "GET", "/config/my-custom-model")
+    assert found["tokens_per_second"] == pytest.approx(speed_of(25))
+    assert found["description"] == "Custom 25B parameter model"
+
+
+async def test_004_8_a_speed_without_a_model_is_the_default() -> None:
+    async with mocking() as service:
+        await told(service, "POST", "/config", {"tokens_per_second": 10})
+        assert (await told(service, "GET", "/config/default"))["tokens_per_second"] == 10
+        settings = (await told(service, "GET", "/_llmproxy/config"))["settings"]
+        assert settings["pace"]["tokens_per_second"] == 10
+        answer = await told(service, "POST", "/config", {"unknown": 1})
+    assert answer["message"] == "No changes made"
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ({"tokens_per_second": "fast"}, 'pace.tokens_per_second: "fast" is no number of 0 or more; write one such as 20 or 2.5'),
+        ({"model": "m", "parameters": -1}, "models.table.m.parameters: -1 is no number of 0 or more; write one such as 20 or 2.5"),
+        ({"model": "a b", "parameters": 1}, 'models.table."a b": "a b" is not the name of a model'),
+    ],
+)  # fmt: skip
+async def test_004_8_a_bad_change_names_its_field(body: dict[str, Any], problem: str) -> None:
+    async with mocking() as service:
+        status, answer = await refused(service, "POST", "/config", body)
+        status_of_a_list, _ = await refused(service, "POST", "/config", [1])
+    assert (status, status_of_a_list) == (400, 400)
+    assert answer["problems"] == [f"request body: {problem}"]
+
+
+async def test_004_9_the_configuration_is_told() -> None:
+    async with mocking(**TABLE, pace__tokens_per_second=10.0) as service:
+        found = await told(service, "GET", "/config")
+        one = await told(service, "GET", "/config/gpt-4")
+        status, unknown = await refused(service, "GET", "/config/x")
+    assert set(found) == {"default", "models"}
+    assert found["default"]["tokens_per_second"] == 10
+    assert set(found["models"]) == set(KNOWN_SPEEDS)
+    assert (one["tokens_per_second"], one["parameters"]) == (5, 170)
+    assert (status, unknown["detail"]) == (404, "Model x not found")
+
+
+async def test_004_10_the_configuration_is_read_again(tmp_path: Path) -> None:
+    def write(text: str) -> None:
+        (tmp_path / "proxy.yml").write_text(f"port: 0\n{text}")
+
+    write("pace: {tokens_per_second: 10}")
+    again = functools.partial(configuration.load, None, {}, {}, tmp_path)
+    async with serving(Plan("mock", again(), again=again)) as service:
+        write("pace: {tokens_per_second: 20}")
+        answer = await told(service, "POST", "/config/reload")
+        assert answer["status"] == "success"
+        assert (await told(service, "GET", "/config"))["default"]["tokens_per_second"] == 20
+        write("pace: {tokens_per_second: fast}")
+        status, wrong = await refused(service, "POST", "/config/reload")
+    assert status == 400
+    assert wrong["problems"][0].startswith("proxy.yml:2:27: pace.tokens_per_second:")
+
+
+async def test_004_22_the_time_limit_is_set_and_lifted() -> None:
+    async with mocking() as service:
+        body = {"max_seconds": 5, "enforce": True}
+        found = await told(service, "POST", "/config/time-limit", body)
+        assert (found["max_stream_time_seconds"], found["enforce_time_limit"]) == (5, True)
+        found = await told(service, "POST", "/config/time-limit", {"enforce": False})
+        assert (found["max_stream_time_seconds"], found["enforce_time_limit"]) == (None, False)
+
+
+async def test_004_22_the_time_limit_of_models_is_set_too() -> None:
+    async with mocking() as service:
+        body = {
+            "enforce": True,
+            "global_seconds": 7,
+            "model_settings": {"codellama-34b": {"max_stream_time_seconds": 180}, "b": 9},
+        }
+        found = await told(service, "POST", "/config/time-control", body)
+        assert found["max_stream_time_seconds"] == 7
+        assert found["models"] == {"codellama-34b": 180, "b": 9}
+        debug = await told(service, "GET", "/debug/settings")
+    assert debug["settings"]["models"]["table"]["b"]["max_stream_time"] == "9s"

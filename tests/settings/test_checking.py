@@ -336,7 +336,7 @@ def test_a_mistake_in_a_variable_names_it(
 
 
 def test_yaml_in_a_variable_is_placed_inside_it(folder: Path) -> None:
-    said = "LLMPROXY_UPSTREAMS:1:1: a mapping { is not closed or lacks a comma; write {a: 1, b: 2}"
+    said = "LLMPROXY_UPSTREAMS:1:1: a mapping { is not closed or lacks a comma; quote values with { or ["
     assert problems(folder, environment={"LLMPROXY_UPSTREAMS": "{a: b"}) == [said]
 
 

@@ -266,9 +266,11 @@ def test_a_default_as_written_reads_back_as_the_default(folder: Path, each: Any)
     assert loaded.origins[each.name] == each.variable
 
 
-def test_a_running_server_takes_what_made_up_replies_and_rules_are() -> None:
+def test_a_running_server_takes_what_decides_on_replies() -> None:
     groups = {name.partition(".")[0] for name, each in SETTINGS.items() if each.reload}
-    assert groups == {"upstreams", "mock", "pace", "models", "rules"}
+    assert groups == {
+        "upstreams", "mock", "pace", "models", "endpoints", "limits", "faults", "rules",
+    }  # fmt: skip
     assert all(each.reload for n, each in SETTINGS.items() if n.partition(".")[0] in groups)
 
 

@@ -6,6 +6,7 @@ This module knows the shape of settings, but no setting by its name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from types import NoneType, UnionType
@@ -15,6 +16,9 @@ from llmproxy.kinds import Kind
 
 _UNNAMED = ("record", "replay", "mock", "pace")
 """Groups whose flags go without their name."""
+_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
+_FLAGS = {"match.level": "--match", "control.allowed_hosts": "--allowed-host"}
+"""Flags with a name of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +58,8 @@ class Setting:
         The level of matching is what ``--match`` says; the pace of made-up replies, other than
         that of a replay, is what ``--ttft`` and the like say.
         """
-        if self.name == "match.level":
-            return "--match"
+        if self.name in _FLAGS:
+            return _FLAGS[self.name]
         group, _, name = self.name.rpartition(".")
         if group not in _UNNAMED:
             name = f"{group}-{name}" if group else name
@@ -88,6 +92,31 @@ def list_settings(group: Any, kinds: Mapping[str, Kind], prefix: str = "") -> It
             help=each.metadata["help"],
             reload=each.metadata["reload"],
         )
+
+
+def plain_values(group: Any) -> dict[str, Any]:
+    """The values of an instance as JSON has them, nested and written as in ``proxy.yml``."""
+    hints = get_type_hints(type(group), include_extras=True)
+    return {
+        each.name: _plain(getattr(group, each.name), hints[each.name]) for each in fields(group)
+    }
+
+
+def _plain(value: Any, hint: Any) -> Any:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if is_dataclass(value):
+        return plain_values(value)
+    if origin is Annotated and not isinstance(value, tuple | Mapping):
+        text = _kind(hint).write(value)
+        number = _NUMBER.fullmatch(text)
+        return (float(text) if number[1] else int(text)) if number else text
+    if origin in (Union, UnionType) and value is not None:
+        return _plain(value, arguments[0])
+    if origin is tuple:
+        return [_plain(item, arguments[0]) for item in value]
+    if origin is Mapping:
+        return {key: _plain(item, arguments[1]) for key, item in value.items()}
+    return list(value) if isinstance(value, tuple) else value
 
 
 def names_beside(model: type, path: Iterable[str | int]) -> list[str]:

@@ -17,6 +17,7 @@ from llmproxy.errors import SettingsError
 from llmproxy.findings import Finding
 from llmproxy.settings.catalogue import Setting
 from llmproxy.settings.checking import Checker
+from llmproxy.settings.endpoints import check_endpoints
 from llmproxy.settings.model import KINDS, UNQUOTED, Settings, walk
 from llmproxy.settings.sources import (
     FILE_NAME,
@@ -95,7 +96,7 @@ def gather(
     file = find_file(config, folder)
     layers = [read_file(file, str(config or FILE_NAME), known())] if file else []
     layers += [read_variables(environment, known()), read_flags(flags, known())]
-    return file, [_check(layer) for layer in layers]
+    return file, [check(layer) for layer in layers]
 
 
 def merge(sources: Iterable[Checked]) -> Settings:
@@ -143,11 +144,13 @@ def known() -> Mapping[str, Setting]:
     return {each.name: each for each in walk(Settings)}
 
 
-def _check(layer: Layer) -> Checked:
+def check(layer: Layer) -> Checked:
+    """A source, checked; where it says nothing, there is nothing wrong either."""
     if not layer.data:
         return Checked(layer, None)
     checked, findings = Checker(Settings, known(), KINDS, UNQUOTED).check(layer.data)
     findings += _name_twins(layer.data.get("upstreams"))
+    findings += check_endpoints(layer.data.get("endpoints"))
     return Checked(layer, None if findings else checked, tuple(findings))
 
 

@@ -16,10 +16,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from llmproxy.kinds import (
     DURATION,
+    ENDPOINTS,
+    FAULTS,
     FOLDER,
     HEADER_NAME,
     HOST,
     JSON_PATH,
+    LIMITS,
     MODEL_NAME,
     PACE,
     PARAMETER_NAME,
@@ -28,6 +31,7 @@ from llmproxy.kinds import (
     RULES,
     SIZE,
     TIME_LIMIT,
+    TOKEN,
     UPSTREAM_NAME,
     UPSTREAM_URL,
     Kind,
@@ -51,7 +55,7 @@ Upstreams = Mapping[Annotated[str, UPSTREAM_NAME], Annotated[str, UPSTREAM_URL]]
 """Base URLs by name; no two names differ only in case."""
 
 MB = 1000**2
-UNQUOTED = ("redact",)
+UNQUOTED = ("redact", "control")
 """Groups whose values may be secrets that a person wrote in the wrong place."""
 KINDS: Mapping[str, Kind] = {
     "match.ignore": JSON_PATH,
@@ -128,6 +132,31 @@ class TimeoutSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ControlSettings:
+    """The ``control:`` group."""
+
+    allowed_hosts: tuple[Annotated[str, HOST], ...] = setting(
+        (), "further names under which browsers may ask control routes, beside localhost"
+    )
+    token: Annotated[str, TOKEN] | None = setting(
+        None,
+        "what control routes want to be shown; null is none on a loopback address, else a new one",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """The ``log:`` group."""
+
+    format: Literal["auto", "human", "json"] = setting(
+        "auto", "how the log is written; auto: human in a terminal, else json"
+    )
+    prompts: bool = setting(
+        False, "also log what was asked: headers and bodies without secrets, the first 4 KB of each"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that can be set; an instance made with no argument holds the defaults."""
 
@@ -154,6 +183,17 @@ class Settings:
     shutdown_time: Duration = setting(10.0, "how long Ctrl-C waits for answers in flight")
     match: MatchSettings = field(default_factory=MatchSettings)
     redact: RedactSettings = field(default_factory=RedactSettings)
+    control: ControlSettings = field(default_factory=ControlSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    endpoints: Annotated[Mapping[str, object], ENDPOINTS] = setting(
+        {}, "what of mock and pace is different at single endpoints", reload=True
+    )
+    limits: Annotated[tuple[object, ...], LIMITS] = setting(
+        (), "how many requests and tokens are let in, and of whom", reload=True
+    )
+    faults: Annotated[tuple[object, ...], FAULTS] = setting(
+        (), "what goes wrong, how often and for whom", reload=True
+    )
     rules: Annotated[tuple[object, ...], RULES] = setting(
         (), "who gets which answer, tried in order before cassettes", reload=True
     )

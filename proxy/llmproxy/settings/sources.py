@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FILE_NAME = "proxy.yml"
 PREFIX = "LLMPROXY_"
 RESERVED = ("LLMPROXY_LOG", "LLMPROXY_TEST")
-"""Variables that are no settings, and what such begin with: ``LLMPROXY_TEST_...``."""
+"""Variables that are no settings; others that are none begin with the last: ``LLMPROXY_TEST_...``."""
 
 Place = tuple[str, int, int]
 """A file's name, line and column; or a variable or flag and zeros."""
@@ -169,7 +169,7 @@ def _put(data: dict[str, object], path: tuple[str, ...], value: object) -> None:
 
 
 def _is_reserved(variable: str) -> bool:
-    return any(variable == name or variable.startswith(f"{name}_") for name in RESERVED)
+    return variable in RESERVED or variable.startswith(f"{RESERVED[-1]}_")
 
 
 def _one_line(error: SettingsError) -> str:
