@@ -110,7 +110,7 @@ class Recorder:
         self.path = path = path.resolve() if path.is_symlink() else path
         self._file = path.with_name(path.name + ".new") if mode == "all" else path
         self._prepare = prepare
-        self._room = queue_bytes
+        self._room = self._most = queue_bytes
         self._waiting: list[asyncio.Future[None]] = []
         self._queue: queue.SimpleQueue[Captured | None] = queue.SimpleQueue()
         self.kept = 0
@@ -125,6 +125,11 @@ class Recorder:
         self._thread = threading.Thread(target=self._run, name="llmproxy-recorder", daemon=True)
         self._loop = asyncio.get_running_loop()
         self._thread.start()
+
+    @property
+    def queued(self) -> int:
+        """Bytes that wait for the disk."""
+        return self._most - self._room
 
     # opening
 

@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Callable
 
+from llmproxy.logs import Format, to_stream
 from llmproxy.service import Plan, Service, serving
 
 SWITCH_INTERVAL = 0.0005
@@ -25,7 +26,7 @@ LAST_WRITES = 5.0
 
 def run(plan: Plan, say: Callable[[str], None]) -> int:
     """Serve until a signal; returns the exit status: 1 where a recording is incomplete."""
-    _log_to_stderr()
+    _log_to_stderr(plan.settings.log.format)
     sys.setswitchinterval(SWITCH_INTERVAL)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_main(plan, say))
@@ -35,6 +36,7 @@ async def _main(plan: Plan, say: Callable[[str], None]) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     async with serving(plan) as service:
+        service.journal.prompts = plan.settings.log.prompts
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, _on_signal, stop, service, say)
         gc.collect()
@@ -64,19 +66,9 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-class _Timed(logging.Formatter):
-    """The time before each line; a record may hold several."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        time = self.formatTime(record, "%H:%M:%S")
-        return "\n".join(f"{time} {line}" for line in super().format(record).split("\n"))
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Timed())
+def _log_to_stderr(chosen: Format) -> None:
     root = logging.getLogger("llmproxy")
-    root.addHandler(handler)
+    root.addHandler(to_stream(sys.stderr, chosen))
     root.setLevel(logging.INFO)
     root.propagate = False
     # aiohttp's own log quotes what came, keys and all: what matters of it we say ourselves
