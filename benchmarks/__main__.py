@@ -1,4 +1,4 @@
-"""``python -m benchmarks [rhythm replay record open mock streams ...] [--quick] [--no-uvloop]``.
+"""``python -m benchmarks [rhythm replay record open mock streams rules weather ...] [--quick] [--no-uvloop]``.
 
 Runs from a checkout. Prints tables; a figure stands beside its target, never alone.
 """
@@ -18,7 +18,17 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "proxy"))
 
-from benchmarks import common, mock, mock_streams, opening, record, replay, rhythm  # noqa: E402
+from benchmarks import (  # noqa: E402
+    common,
+    mock,
+    mock_streams,
+    opening,
+    record,
+    replay,
+    rhythm,
+    rules,
+    weather,
+)
 from benchmarks.common import Scale, Table  # noqa: E402
 
 Subject = Callable[[Scale, Path], Iterator[Table]]
@@ -30,6 +40,8 @@ SUBJECTS: Mapping[str, Subject] = {
     "open": opening.run,
     "mock": mock.run,
     "streams": mock_streams.run,
+    "rules": rules.run,
+    "weather": weather.run,
 }
 
 

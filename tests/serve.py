@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from llmproxy import yamlfile
 from llmproxy.configuration import Configuration
+from llmproxy.faults.reading import read_faults
 from llmproxy.findings import Finding
+from llmproxy.limits.target import read_limits
 from llmproxy.rules.reading import read_file
 from llmproxy.rules.rule import Rule
 from llmproxy.service import Plan, Service, serving
@@ -38,27 +41,45 @@ def rules_of(text: str) -> tuple[Rule, ...]:
     return tuple(each for each in read if isinstance(each, Rule))
 
 
-def configuration(rules: str = "", **changes: Any) -> Configuration:
-    return Configuration(settings(**changes), rules_of(rules) if rules else ())
+def configuration(rules: str = "", weather: str = "", **changes: Any) -> Configuration:
+    """Settings with rules, and with the limits and faults that ``weather`` holds."""
+    return replace(
+        weather_of(weather), settings=settings(**changes), rules=rules_of(rules) if rules else ()
+    )
+
+
+def weather_of(text: str) -> Configuration:
+    """The ``limits:`` and ``faults:`` of a YAML text."""
+    document = yamlfile.parse(text, "weather.yml")
+    data = document.data or {}
+    assert isinstance(data, dict)
+    assert set(data) <= {"limits", "faults"}
+    found: list[Finding] = []
+    limits = read_limits(data.get("limits"), ("limits",), found)
+    faults = read_faults(
+        data.get("faults"),
+        ("faults",),
+        lambda path: place("weather.yml", document.mark(path)),
+        found,
+    )
+    assert not found, [str(each) for each in found]
+    return Configuration(Settings(), limits=limits, faults=faults)
 
 
 def record_plan(
     upstreams: str | Sequence[str],
     cassette: Path,
     environment: dict[str, str] | None = None,
-    rules: str = "",
     **changes: Any,
 ) -> Plan:
     several = (upstreams,) if isinstance(upstreams, str) else tuple(upstreams)
-    made = configuration(rules, **changes)
+    made = configuration(**changes)
     return Plan("record", made, several, (cassette,), environment or {})
 
 
-def replay_plan(
-    *cassettes: Path, upstreams: Sequence[str] = (), rules: str = "", **changes: Any
-) -> Plan:
+def replay_plan(*cassettes: Path, upstreams: Sequence[str] = (), **changes: Any) -> Plan:
     changes.setdefault("replay__pace", float("inf"))
-    return Plan("replay", configuration(rules, **changes), tuple(upstreams), cassettes, {})
+    return Plan("replay", configuration(**changes), tuple(upstreams), cassettes, {})
 
 
 @contextlib.asynccontextmanager
@@ -75,8 +96,8 @@ async def replaying(*cassettes: Path, **changes: Any) -> AsyncIterator[Service]:
         yield service
 
 
-def mock_plan(rules: str = "", **changes: Any) -> Plan:
-    return Plan("mock", configuration(rules, **changes))
+def mock_plan(**changes: Any) -> Plan:
+    return Plan("mock", configuration(**changes))
 
 
 @contextlib.asynccontextmanager

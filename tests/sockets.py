@@ -165,7 +165,9 @@ class Client:
         return await self.answer(method)
 
     def send(self, target: str, body: bytes, *headers: str, method: str = "POST") -> None:
-        lines = [f"{method} {target} HTTP/1.1", "Host: test", *headers]
+        host = "localhost" if target.startswith("/_llmproxy") else "test"
+        own = any(line.lower().startswith("host:") for line in headers)
+        lines = [f"{method} {target} HTTP/1.1", *([] if own else [f"Host: {host}"]), *headers]
         if body or method == "POST":
             lines.append(f"Content-Length: {len(body)}")
         self.writer.write("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body)

@@ -108,7 +108,7 @@ def test_record_takes_the_next_free_number(tmp_path: Path) -> None:
 
 
 def test_replay_says_how_many_interactions_and_ends_with_a_summary(cassette: Path) -> None:
-    with program.serve("replay", str(cassette)) as server:
+    with program.serve("replay", str(cassette), "--log-format", "human") as server:
         assert "a.db: 1 interaction\n" in server.banner
         answer = asyncio.run(ask(server.url, body=chat("hi")))
         missed = asyncio.run(ask(server.url, body=chat("ho")))

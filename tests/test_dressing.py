@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -62,6 +63,12 @@ def test_a_stream_breaks_off_before_its_last_event_at_the_latest() -> None:
 @pytest.mark.parametrize("parts", [[], [b"data: 1\n\n"], [b"no end"]])
 def test_a_stream_without_two_events_is_the_error_alone(parts: list[bytes]) -> None:
     assert data_of(broken_off(*stream(*parts), 3, ERROR)) == ERROR
+
+
+def test_a_stream_that_was_measured_is_so_no_longer() -> None:
+    reply, chunks = stream(*EVENTS)
+    measured = replace(reply, headers=(*reply.headers, ("Content-Length", "55")))
+    assert broken_off(measured, chunks, 2, ERROR).headers == reply.headers
 
 
 def test_the_error_comes_with_the_last_chunk_that_was_kept() -> None:

@@ -36,6 +36,7 @@ def request(tmp_path: Path, **members: object) -> Path:
 def test_each_rule_is_judged_up_to_the_one_that_answers(tmp_path: Path) -> None:
     said = explaining.body(configuration(RULES), request(tmp_path), (), "/v1/chat/completions")
     assert said.split("\n") == [
+        "the file holds a body alone: no headers, and the session default",
         'rule "sky" (rules.yml:3:5) does not: text: "Hi" is not "what colour is the sky?"',
         'rule "once" (rules.yml:6:5) answers until it has answered once in a session',
         'rule "taped" (rules.yml:7:5) answers where a cassette holds the request',
@@ -71,7 +72,7 @@ def test_rules_come_before_what_cassettes_hold(tmp_path: Path) -> None:
     cassette = make.write(tmp_path / "run.db", make.interaction(make.request(body())))
     rules = "rules: [{when: {model: other}, reply: hello}]"
     said = explaining.body(configuration(rules), request(tmp_path), (cassette,), None)
-    assert said.split("\n")[1:] == [
+    assert said.split("\n")[2:] == [
         'rule "rule 1" (rules.yml:1:9) does not: model: "gpt-4o" is not "other"',
         "no rule answers",
         "matches run.db #1 (exact: the same bytes)",

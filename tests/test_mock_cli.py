@@ -51,7 +51,7 @@ def cassette(tmp_path: Path) -> Path:
 
 
 def test_mock_says_what_it_does_and_what_to_copy_and_ends_with_a_sum() -> None:
-    with program.serve("mock") as server:
+    with program.serve("mock", "--log-format", "human") as server:
         lines = server.banner.splitlines()
         answers = [
             post(server, chat("my diary")),
@@ -129,7 +129,7 @@ async def test_a_cassettes_rhythm_is_followed_exactly(cassette: Path) -> None:
 def test_at_a_desk_a_miss_gets_a_made_up_text_and_a_tool_only_where_one_is_forced(
     cassette: Path,
 ) -> None:
-    with program.serve("replay", str(cassette), CI="") as server:
+    with program.serve("replay", str(cassette), "--log-format", "human", CI="") as server:
         texts = [post(server, chat(f"{number}?", tools=[TOOL])) for number in range(5)]
         forced = post(server, chat("!", tools=[TOOL], tool_choice="required"))
         replayed = post(server, chat("hi", model="m", stream=True))

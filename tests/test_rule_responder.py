@@ -7,6 +7,7 @@ import contextlib
 import gzip
 import json
 import logging
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from llmproxy import rule_responder
 from llmproxy.cassette import Cassette
 from llmproxy.service import Plan, Service, serving
 from serve import mocking, replaying
-from sockets import Answer, ask, upstream
+from sockets import Answer, ask, free_port, upstream
 from test_synthesizer import CHAT, JSON, MESSAGES, body, chat, said
 
 SKY = 'The sky is blue — because of Rayleigh scattering.\n\t"quoted" 🌈'
@@ -369,7 +370,71 @@ async def test_a_rule_passes_a_request_on_and_nothing_of_it_is_kept(tmp_path: Pa
         assert [b"kept" in each.request.body for each in cassette.interactions()] == [True]
 
 
+async def test_a_rule_that_fails_is_named_and_has_its_turn_again() -> None:
+    rules = "rules: [{name: live, times: 1, reply: {forward: gw}}, {reply: made up}]"
+    settings = serve.configuration(rules, upstreams={"gw": f"http://127.0.0.1:{free_port()}"})
+    async with serving(Plan("mock", settings)) as service:
+        for _ in range(2):
+            failed = await chat(service)
+            assert failed.status == 502
+            assert b'rule \\"live\\" (rules.yml:1:9): upstream gw' in failed.body
+
+
+async def test_a_rule_that_forwards_to_its_own_server_ends_soon() -> None:
+    port = free_port()
+    rules = "rules: [{name: circle, reply: {forward: me}}]"
+    settings = serve.configuration(
+        rules, port=port, upstreams={"me": f"http://127.0.0.1:{port}/v1"}
+    )
+    async with serving(Plan("mock", settings)) as service:
+        answer = await chat(service)
+        assert (answer.status, b"leads back here" in answer.body) == (502, True)
+        assert service.journal.requests <= 5
+
+
+async def test_what_a_rule_forwards_ends_whole_when_the_server_ends() -> None:
+    begun = asyncio.Event()
+
+    async def provider(_seen: Any, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nreal")
+        await begun.wait()
+        writer.write(b"rest")
+
+    async with upstream(provider) as there:
+        settings = serve.configuration(
+            "rules: [{reply: {forward: gw}}]", upstreams={"gw": there.url}
+        )
+        async with serving(Plan("mock", settings)) as service:
+            answering = asyncio.create_task(chat(service))
+            while not service.journal.in_flight or not there.seen:  # noqa: ASYNC110  # no event to wait for
+                await asyncio.sleep(0.001)
+            asyncio.get_running_loop().call_later(0.05, begun.set)
+        assert (await answering).body == b"realrest"
+
+
+async def test_a_pipe_in_place_of_a_cassette_is_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "run.db"
+    os.mkfifo(path)
+    rules = f"rules: [{{reply: {{cassette: {path}, interaction: 1}}}}]"
+    async with mocking(rules=rules) as service:
+        assert b"no regular file" in (await chat(service)).body
+
+
 # Bounds
+
+
+async def test_many_dear_rules_are_decided_where_no_stream_waits() -> None:
+    nodes = {f"k{number}": number for number in range(4000)}
+    dear = "".join('  - {when: {json: {"$..zz": 1}}, reply: no}\n' for _ in range(30))
+    async with mocking(rules=f"rules:\n{dear}  - {{reply: last}}\n") as service:
+        asking = asyncio.create_task(chat(service, metadata=nodes))
+        worst = 0.0
+        while not asking.done():
+            began = time.monotonic()
+            await asyncio.sleep(0)
+            worst = max(worst, time.monotonic() - began)
+        assert said(await asking) == "last"
+    assert worst < 0.1
 
 
 async def test_a_catastrophic_regex_costs_a_warning_and_a_miss_of_its_rule(

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import pytest
 
 from llmproxy import sessions
+from llmproxy.conditions.subject import Subject
 from llmproxy.rules.rule import After, Count, Rule, Said
-from llmproxy.rules.subject import Subject
 from llmproxy.sessions import RuleTurn, Session, Sessions
 
 

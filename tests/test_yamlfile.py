@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -132,11 +133,17 @@ def test_the_place_of_what_is_missing_is_that_of_what_is_around_it() -> None:
         ),
         (
             "a: 1\nfoo\nb: 2",
-            "f.yml:3:1: a key without a colon; write key: value, with the space",
+            "f.yml:2:1: a key without a colon; write key: value, with the space",
         ),
         ("a: 'x", "f.yml:1:4: a quote is opened here and never closed; close it"),
-        ("a:\n  - [1, 2", "f.yml:2:5: a list [ is not closed or lacks a comma; write [a, b]"),
-        ("a: {b: 1", "f.yml:1:4: a mapping { is not closed or lacks a comma; write {a: 1, b: 2}"),
+        (
+            "a:\n  - [1, 2",
+            "f.yml:2:5: a list [ is not closed or lacks a comma; quote values with [ or {",
+        ),
+        (
+            "a: {b: 1",
+            "f.yml:1:4: a mapping { is not closed or lacks a comma; quote values with { or [",
+        ),
         ("a: @x", "f.yml:1:4: a value begins with a sign of YAML; put it in quotes"),
         ("a: `x`", "f.yml:1:4: a value begins with a sign of YAML; put it in quotes"),
         ("a: *.example", "f.yml:1:5: a value begins with *; put it in quotes"),
@@ -175,7 +182,10 @@ def test_the_place_of_what_is_missing_is_that_of_what_is_around_it() -> None:
             "f.yml:1:1: tags (!) are not accepted; leave it out, or put the value in quotes",
         ),
         ("a: 1\n---\nb: 2", "f.yml:2:1: a second document begins here; leave one"),
-        ("? [a]\n: 1", "f.yml:1:3: a list or mapping stands as a key; write text as the key"),
+        (
+            "? [a]\n: 1",
+            "f.yml:1:3: a list or mapping stands as a key; put a value with { or [ in quotes",
+        ),
         ("a: 1\x00", "f.yml:1:5: the character U+0000 is not allowed; remove it"),
         ("a: 1\nb: \ud800", "f.yml:2:4: the character U+D800 is not allowed; remove it"),
         (
@@ -306,3 +316,9 @@ def test_every_part_of_the_data_has_a_mark(data: object) -> None:
             visit(inner, (*path, key))
 
     visit(document.data, ())
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "f.yml")
+    with pytest.raises(SettingsError, match="no regular file"):
+        yamlfile.read(tmp_path / "f.yml", "f.yml")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from llmproxy import dialects
 from llmproxy.addressing import Address, address, relative_path
 from llmproxy.dialects import Dialect
+from llmproxy.faults.fault import Effect
 from llmproxy.interaction import RecordedRequest, Request
 from llmproxy.matching.canonical import CONDITIONS
 from llmproxy.redacted import Redacted
@@ -23,19 +24,12 @@ class Asked:
     ``ours`` is the origin and session prefix under which the client reached us. ``why``
     gathers why a responder had no answer, for the miss. ``conditional`` says that a header
     asks for a part of the answer. ``inquiry`` is what a dialect reads in it, once it was read;
-    ``rules`` is how many rules were tried.
+    ``rules`` is how many rules were tried, ``fault`` what the rule that answered does to its reply.
     """
 
     __slots__ = (
-        "_dialect",
-        "conditional",
-        "inquiry",
-        "ours",
-        "redacted",
-        "request",
-        "rules",
-        "why",
-    )
+        "_dialect", "conditional", "fault", "inquiry", "ours", "redacted", "request", "rules", "why",
+    )  # fmt: skip
 
     def __init__(self, request: Request, redacted: Redacted, ours: str) -> None:
         self.request = request
@@ -43,6 +37,7 @@ class Asked:
         self.ours = ours
         self.why = ""
         self.rules = 0
+        self.fault: Effect | None = None
         self.inquiry: Inquiry | None = None
         self.conditional = any(name.lower() in CONDITIONS for name, _ in request.headers)
         self._dialect: Dialect | Literal[False] | None = False
@@ -56,6 +51,10 @@ class Asked:
                 request.method, request.path, request.headers, request.query
             )
         return self._dialect
+
+    def whose(self) -> Dialect | None:
+        """The dialect, for whoever may never ask."""
+        return self.dialect
 
     def address(self, upstreams: Sequence[Upstream]) -> Address:
         """Where the request goes among ``upstreams``."""

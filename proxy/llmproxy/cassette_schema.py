@@ -158,6 +158,8 @@ def open_checked(path: Path, *, write: bool = False) -> sqlite3.Connection:
         raise CassetteMissing(f"{path}: no such cassette", hint)
     if path.is_dir():
         raise CassetteError(f"{path}: is a folder, not a cassette", "name a file in it")
+    if not path.is_file():  # to open a pipe would wait for ever
+        raise CassetteError(f"{path}: is no regular file, so no cassette")
     with reading(path):
         connection = connect(path, write=write)
         try:

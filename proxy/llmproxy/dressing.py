@@ -12,7 +12,7 @@ from dataclasses import replace
 from random import Random
 
 from llmproxy import rhythm, sse
-from llmproxy.interaction import Chunk, Reply
+from llmproxy.interaction import Chunk, Headers, Reply
 from llmproxy.rhythm import PaceSettings
 
 _EVENT_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
@@ -75,7 +75,35 @@ def broken_off(reply: Reply, chunks: Sequence[Chunk], after: int, error: bytes) 
         at = chunk.offset
         kept.append(Chunk(at, chunk.data[:left]))
         left -= len(chunk.data)
-    return replace(reply, head=b"", chunks=(*kept, Chunk(at, error)), ended_at=at, end="eof")
+    headers = tuple(line for line in reply.headers if line[0].lower() != "content-length")
+    return replace(
+        reply,
+        head=b"",
+        headers=headers,
+        chunks=(*kept, Chunk(at, error)),
+        ended_at=at,
+        end="eof",
+    )
+
+
+def later(reply: Reply, seconds: float) -> Reply:
+    """The reply, ``seconds`` later, with the rhythm that it had."""
+    assert isinstance(reply.chunks, tuple)
+    return replace(
+        reply,
+        head_at=reply.head_at + seconds,
+        chunks=tuple(Chunk(c.offset + seconds, c.data, c.tokens) for c in reply.chunks),
+        ended_at=None if reply.ended_at is None else reply.ended_at + seconds,
+    )
+
+
+def with_lines(reply: Reply, lines: Headers) -> Reply:
+    """The reply with these header lines in place of those of the same names."""
+    if not lines:
+        return reply
+    names = {name.lower() for name, _ in lines}
+    kept = tuple(line for line in reply.headers if line[0].lower() not in names)
+    return replace(reply, headers=(*kept, *lines), head=b"")
 
 
 def _ends(reply: Reply) -> re.Pattern[bytes]:

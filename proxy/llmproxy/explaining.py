@@ -77,6 +77,7 @@ def body(
         if not path:
             subject = replace(request, path=CHAT)
             parts.append(f"rules: read as POST {CHAT}; --path names another")
+        parts.append("the file holds a body alone: no headers, and the session default")
         parts += _rules(configuration, subject, DEFAULT)
     if cassettes:
         parts.append(_cassettes(settings, request, cassettes))
@@ -104,13 +105,14 @@ def _rules(configuration: Configuration, request: RecordedRequest, session: str)
 
 def _limits(rule: Rule) -> str:
     """What of a session decides whether a rule answers."""
+    only_recorded = all(isinstance(r, Recorded) and r.cassette is None for r in rule.replies)
+    limits = " where a cassette holds the request" if only_recorded else ""
     if rule.times is not None:
         often = "once" if rule.times == 1 else f"{rule.times} times"
-        return f" until it has answered {often} in a session"
+        return f"{limits} until it has answered {often} in a session"
     if rule.after == "next":
-        return " until its replies are used up in a session"
-    only_recorded = all(isinstance(r, Recorded) and r.cassette is None for r in rule.replies)
-    return " where a cassette holds the request" if only_recorded else ""
+        return f"{limits} until its replies are used up in a session"
+    return limits
 
 
 def _inquiry(configuration: Configuration, request: RecordedRequest, session: str) -> Inquiry:
@@ -120,7 +122,7 @@ def _inquiry(configuration: Configuration, request: RecordedRequest, session: st
     current = Live(configuration).current
     stored = Sessions().stored(session)
     limit = configuration.settings.max_request
-    return Inquiry(live, speaks, current, stored, limit, trusting=True)
+    return Inquiry(live, lambda: speaks, current, stored, limit, trusting=True)
 
 
 def _cassettes(settings: Settings, request: RecordedRequest, paths: Sequence[Path]) -> str:

@@ -7,11 +7,11 @@ made from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar, overload
 from urllib.parse import parse_qsl
 
+from llmproxy.answer import Choice
 from llmproxy.asked import Asked
 from llmproxy.compression import decode
 from llmproxy.dialects.dialect import Dialect
@@ -22,6 +22,8 @@ from llmproxy.prompt import Prompt
 from llmproxy.sessions import Sessions, Stored
 from llmproxy.synthesis.bodies import read_body
 from llmproxy.synthesis.seeds import key_of
+
+T = TypeVar("T")
 
 ASIDE_ABOVE = 64 * 1024
 """Bodies above this many bytes are worked on in the thread."""
@@ -35,21 +37,41 @@ REMEMBERED_BELOW = 16 * 1024
 Remembered = tuple[str, bytes, Headers, bool]
 
 
+class _Once(Generic[T]):
+    """A property that is worked out when it is first asked for.
+
+    That of ``functools`` has, up to Python 3.11, one lock for all instances: a large request in the
+    thread would hold up every small one.
+    """
+
+    def __init__(self, work: Callable[[Any], T]) -> None:
+        self._work = work
+        self._name = work.__name__
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> _Once[T]: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+    def __get__(self, instance: object | None, owner: type) -> T | _Once[T]:
+        if instance is None:
+            return self
+        value = instance.__dict__[self._name] = self._work(instance)
+        return value
+
+
 class Inquiry:
     """What one request asks.
 
     Attributes:
         current: what the server follows while it answers this request.
-        speaks: the dialect; None where nobody claims the request.
-        key: what equal requests share.
-        large: whether reading it may take milliseconds.
         stored: what its session stored.
+        twist: what a fault does to each choice of a made-up reply.
     """
 
     def __init__(
         self,
         request: Request,
-        speaks: Dialect | None,
+        whose: Callable[[], Dialect | None],
         current: Current,
         stored: Stored,
         max_body: int,
@@ -57,18 +79,14 @@ class Inquiry:
         trusting: bool,
     ) -> None:
         self.request = request
-        self.speaks = speaks
+        self._whose = whose
         self.current = current
         self.stored = stored
+        self.twist: Callable[[Choice], Choice] | None = None
         self.method = request.method
         self.path = request.path
         self.headers = request.headers
         self.session = request.session
-        self.dialect = "" if speaks is None else speaks.name
-        self.key = key_of(request.method, request.target, request.body)
-        body = request.body
-        self.large = len(body) > ASIDE_ABOVE or bool(request.content_encoding)
-        self.large = self.large or b"previous_" in body  # what it goes on from may be long
         self._max_body = max_body
         self._trusting = trusting
 
@@ -76,11 +94,33 @@ class Inquiry:
     def query(self) -> str:
         return self.request.query
 
+    @_Once
+    def speaks(self) -> Dialect | None:
+        """The dialect; None where nobody claims the request."""
+        return self._whose()
+
+    @_Once
+    def dialect(self) -> str:
+        return "" if self.speaks is None else self.speaks.name
+
+    @_Once
+    def large(self) -> bool:
+        """Whether reading it may take milliseconds."""
+        body = self.request.body
+        if len(body) > ASIDE_ABOVE or self.request.content_encoding:
+            return True
+        return b"previous_" in body  # what it goes on from may be long
+
+    @_Once
+    def key(self) -> bytes:
+        """What equal requests share."""
+        return key_of(self.method, self.request.target, self.request.body)
+
     @property
     def operation(self) -> str:
         return self.route[0].name if isinstance(self.route, tuple) else ""
 
-    @cached_property
+    @_Once
     def route(self) -> tuple[Operation, Mapping[str, str]] | Problem | None:
         """The operation and the variables of its path; None: nothing is served there."""
         if self.speaks is None:
@@ -90,7 +130,7 @@ class Inquiry:
         except Refused as error:
             return error.problem
 
-    @cached_property
+    @_Once
     def content(self) -> Any | Problem:
         """The parsed body; None where there is none."""
         try:
@@ -98,7 +138,7 @@ class Inquiry:
         except Refused as error:
             return error.problem
 
-    @cached_property
+    @_Once
     def asking(self) -> Prompt | Problem | None:
         """The prompt; None where the request asks for no text."""
         route = self.route
@@ -111,11 +151,15 @@ class Inquiry:
         except Refused as error:
             return error.problem
 
+    def know(self, content: Any, prompt: Prompt) -> None:
+        """Take over what was read in an equal request."""
+        self.__dict__.update(content=content, asking=prompt)
+
     @property
     def body(self) -> Any:
         return None if isinstance(self.content, Problem) else self.content
 
-    @cached_property
+    @_Once
     def prompt(self) -> Prompt | None:
         return self.asking if isinstance(self.asking, Prompt) else None
 
@@ -193,10 +237,12 @@ class Reader:
         stored = self._sessions.stored(request.session)
         current = self._live.current
         inquiry = Inquiry(
-            request, asked.dialect, current, stored, self._max_body, trusting=self._trusting
+            request, asked.whose, current, stored, self._max_body, trusting=self._trusting
         )
-        if (memory := inquiry.memory) and (known := self._read.get(memory)):
-            inquiry.content, inquiry.asking = known
+        if current.endpoints:
+            inquiry.current = current.at(inquiry.operation)
+        if self._read and (memory := inquiry.memory) and (known := self._read.get(memory)):
+            inquiry.know(*known)
         return inquiry
 
     def remember(self, inquiry: Inquiry) -> None:

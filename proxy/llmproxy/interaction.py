@@ -53,8 +53,11 @@ class Request:
     @property
     def content_encoding(self) -> str:
         """The body's codings, first applied first; empty where there are none."""
-        values = (value for name, value in self.headers if name.lower() == "content-encoding")
-        return ", ".join(values)
+        found = ""
+        for name, value in self.headers:
+            if len(name) == 16 and name.lower() == "content-encoding":
+                found = f"{found}, {value}" if found else value
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +183,9 @@ class Reply:
     raises ``StreamBroken``. ``client_left`` tells a live source that nobody reads any more;
     its iterable is then still read to its end. ``labels`` are our own header lines, ``rule``
     names the rule that answered, ``facts`` are what is known of its model and tokens.
-    ``head`` may hold status line, ``headers`` and ``labels`` as bytes already.
+    ``head`` may hold status line, ``headers`` and ``labels`` as bytes already. ``status`` 0 is
+    no answer at all: the connection breaks at ``head_at``. ``done`` is told when the reply has
+    left, or never will.
     """
 
     source: Source
@@ -197,4 +202,5 @@ class Reply:
     rule: str = ""
     facts: Facts = NO_FACTS
     client_left: Callable[[], None] | None = None
+    done: Callable[[], None] | None = None
     head: bytes = b""

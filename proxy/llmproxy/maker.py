@@ -17,6 +17,8 @@ from llmproxy import dialects
 from llmproxy.dialects.operation import Call, Plain, Refused, Text
 from llmproxy.inquiry import REMEMBERED, REMEMBERED_BELOW, Inquiry
 from llmproxy.interaction import Headers, Problem, Reply, Source
+from llmproxy.prompt import Prompt
+from llmproxy.prompt_tokens import count_prompt
 from llmproxy.sessions import Sessions
 from llmproxy.synthesis.making import Composed, Making, Occasion, Repace, encoding_of
 from llmproxy.synthesis.problems import unknown_url
@@ -90,6 +92,11 @@ class Maker:
         """The provider's error, whatever is asked, after ``at`` seconds."""
         return self._making(inquiry, "rule").refuse(failure.problem, failure.headers, at)
 
+    async def entering(self, inquiry: Inquiry, prompt: Prompt) -> int:
+        """The tokens of a prompt."""
+        tokenizer = await self._tokenizer(prompt.body, prompt.model)
+        return await self.run(inquiry.large, count_prompt, prompt, tokenizer.count)
+
     async def _made(self, making: Making, inquiry: Inquiry, line: Line | None) -> Reply:
         large, request = inquiry.large, inquiry.request
         route = inquiry.route
@@ -99,7 +106,8 @@ class Maker:
         operation, variables = route
         named = "" if line is None else line.name
         remembered = (operation.name, inquiry.key, request.headers, named)
-        known = self._known(inquiry).get(remembered) if line is None or named else None
+        memorable = inquiry.twist is None and (line is None or bool(named))
+        known = self._known(inquiry).get(remembered) if memorable else None
         if isinstance(operation, Text) and known:
             making.call = inquiry.call(variables, known.prompt.body)
             return making.text(operation, known)
@@ -120,9 +128,11 @@ class Maker:
         large = large or is_heavy(prompt, inquiry.current.manner.mock.response_length)
         large = large or (script is not None and script.size > REMEMBERED_BELOW)
         tokenizer = await self._tokenizer(body, prompt.model)
-        composed = await self.run(large, making.compose, prompt, tokenizer, script, pace)
+        composed = await self.run(
+            large, making.compose, prompt, tokenizer, script, pace, inquiry.twist
+        )
         # a prompt that goes on from what was stored is another one when that has changed
-        if (line is None or named) and not inquiry.stored.looked:
+        if memorable and not inquiry.stored.looked:
             self._remember(inquiry, remembered, composed)
         return await self.run(large, making.text, operation, composed)
 

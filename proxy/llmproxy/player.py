@@ -25,6 +25,9 @@ MOST_BUFFERED = 2**20
 SLOW_CLIENT = 0.02
 """Seconds until the next look at a client that does not read."""
 
+LOOK_EVERY = 0.5
+"""Seconds between two looks for a client whose reply has not begun."""
+
 MOST_AT_ONCE = 256
 """Chunks written before others have their turn."""
 
@@ -39,7 +42,11 @@ async def play(
     entry.status = reply.status
     bodiless = has_no_body(web_request.method, reply.status)
     wire = _wire(reply, web_request, bodiless)
-    await wheel.until(received_at + reply.head_at)
+    stayed = await _until_head(reply, web_request, received_at, wheel)
+    if not stayed or not reply.status:
+        entry.note = entry.note or ("" if stayed else "client left")
+        wire.abort_before(web_request)
+        return wire
     await wire.prepare(web_request)
     entry.first_byte = monotonic()
     try:
@@ -48,7 +55,7 @@ async def play(
         elif bodiless:
             await wire.write_eof()
         else:
-            await _play_kept(reply, reply.chunks, wire, received_at, wheel)
+            await _play_kept(reply, reply.chunks, wire, received_at, wheel, entry)
     except ConnectionError:
         entry.note = "client left"
         wire.abort()
@@ -57,6 +64,19 @@ async def play(
         wire.abort()
         raise
     return wire
+
+
+async def _until_head(
+    reply: Reply, web_request: web.BaseRequest, received_at: float, wheel: Wheel
+) -> bool:
+    """Wait for the moment of the head; False where the client has left meanwhile."""
+    moment = received_at + reply.head_at
+    while (now := monotonic()) + LOOK_EVERY < moment:
+        await wheel.until(now + LOOK_EVERY)
+        if web_request.transport is None or web_request.transport.is_closing():
+            return False
+    await wheel.until(moment)
+    return True
 
 
 def _wire(reply: Reply, web_request: web.BaseRequest, bodiless: bool) -> Wire:
@@ -72,7 +92,12 @@ def _wire(reply: Reply, web_request: web.BaseRequest, bodiless: bool) -> Wire:
 
 
 async def _play_kept(
-    reply: Reply, chunks: tuple[Chunk, ...], wire: Wire, received_at: float, wheel: Wheel
+    reply: Reply,
+    chunks: tuple[Chunk, ...],
+    wire: Wire,
+    received_at: float,
+    wheel: Wheel,
+    entry: Entry,
 ) -> None:
     """The chunks by the wheel; where the end comes with the last chunk, it is written with it."""
     ended_at = reply.ended_at if reply.ended_at is not None else reply.head_at
@@ -83,9 +108,15 @@ async def _play_kept(
     if chunks:
         await wheel.until(received_at + first)
         if closes and len(chunks) == 1:
+            entry.late = max(0.0, monotonic() - received_at - first)
+            entry.sent = len(chunks[0].data)
             await wire.write_eof(chunks[0].data)
             return
-        await _Stream(chunks, wire, received_at, wheel, closes=closes).played
+        stream = _Stream(chunks, wire, received_at, wheel, closes=closes)
+        try:
+            await stream.played
+        finally:
+            entry.late, entry.sent = stream.late, stream.sent
     if not closes:
         await wheel.until(received_at + ended_at)
     if reply.end == "reset":
@@ -98,11 +129,21 @@ async def _play_kept(
 class _Stream:
     """The chunks of one reply on the wheel; ``played`` is done when all are written.
 
-    ``closes``: the body ends with the last chunk. Raises (in ``played``):
+    ``closes``: the body ends with the last chunk; ``late`` is the most seconds that one left after
+    its moment. Raises (in ``played``):
         ConnectionResetError: the client has left.
     """
 
-    __slots__ = ("_chunks", "_closes", "_next", "_received_at", "_wheel", "_wire", "played")
+    __slots__ = (
+        "_chunks",
+        "_closes",
+        "_next",
+        "_received_at",
+        "_wheel",
+        "_wire",
+        "late",
+        "played",
+    )
 
     def __init__(
         self,
@@ -119,8 +160,14 @@ class _Stream:
         self._wire = wire
         self._wheel = wheel
         self._closes = closes
+        self.late = 0.0
         self.played: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._step()
+
+    @property
+    def sent(self) -> int:
+        """Bytes of the chunks that were written."""
+        return sum(len(chunk.data) for chunk in self._chunks[: self._next])
 
     def _step(self) -> None:
         """Write what is due in one go, and come again for the next."""
@@ -136,6 +183,8 @@ class _Stream:
         chunks, at = self._chunks, self._next
         most = min(len(chunks), at + MOST_AT_ONCE)
         due = now + SLACK - self._received_at
+        if (late := due - SLACK - chunks[at].offset) > self.late:
+            self.late = late
         data = []
         while at < most and chunks[at].offset <= due:
             data.append(chunks[at].data)
@@ -158,6 +207,7 @@ async def _play_live(reply: Reply, chunks: AsyncIterable[Chunk], wire: Wire, ent
                 continue
             try:
                 await wire.write(chunk.data)
+                entry.sent += len(chunk.data)
             except ConnectionError:
                 gone = True
                 if reply.client_left is not None:

@@ -22,8 +22,12 @@ from uuid import UUID
 from llmproxy import dialects
 from llmproxy.answer import Part, Reasoning, Text
 from llmproxy.asked import Asked
+from llmproxy.conditions.condition import Slow
 from llmproxy.dialects.dialect import Dialect
 from llmproxy.dressing import broken_off, is_stream, retimed
+from llmproxy.errors import LlmproxyError
+from llmproxy.faults.fault import Output
+from llmproxy.faults.outputs import twist
 from llmproxy.inquiry import Inquiry, Reader
 from llmproxy.interaction import Chunk, Headers, Reply
 from llmproxy.maker import Line, Maker, labelled
@@ -33,8 +37,8 @@ from llmproxy.replayer import Replayer, Shelf
 from llmproxy.replies import whole
 from llmproxy.rhythm import PaceSettings
 from llmproxy.rules import paces
-from llmproxy.rules.deciding import first
-from llmproxy.rules.rule import Forward, Raw, Recorded, Rule, Said, Slow
+from llmproxy.rules.deciding import Patience, first
+from llmproxy.rules.rule import Forward, Raw, Recorded, Rule, Said
 from llmproxy.rules.templates import Given, Template
 from llmproxy.sessions import RuleTurn, Sessions
 from llmproxy.synthesis.scripted import Failure
@@ -49,6 +53,15 @@ a thread."""
 
 IN_THREAD = 0.1
 """Seconds that one regex may take in a thread."""
+
+ALL_AT_ONCE = 0.004
+"""Seconds that deciding may take where streams wait for it."""
+
+ALL_IN_THREAD = 1.0
+"""Seconds that deciding may take in a thread; rules that are left then are passed over."""
+
+SEARCHED_AT_ONCE = 4096
+"""Bytes of a body up to which a template is filled in where streams wait for it."""
 
 THREADS = 2
 """What is slow to decide does not hold up what else is: but no more than this at once."""
@@ -114,22 +127,31 @@ class RuleResponder:
             turn = session.rule_turn(rule, alike)
             if turn is None:
                 continue
-            reply = await self._reply(rule, turn, asked, inquiry)
+            if isinstance(rule.fault, Output):
+                inquiry.twist = twist(rule.fault.kind, random.Random(seed_of(rule.key)))  # noqa: S311  # to be repeatable is the point
+            try:
+                reply = await self._reply(rule, turn, asked, inquiry)
+            except LlmproxyError as error:
+                session.rule_left(rule, alike)
+                error.message = f"rule {quote(rule.name)} ({rule.place}): {error.message}"
+                raise
             if reply is not None:
                 self._reader.remember(inquiry)
+                asked.fault = rule.fault
                 return labelled(reply, _labels(rule), rule=rule.name)
             session.rule_left(rule, alike)
         return None
 
     async def _first(self, rules: tuple[Rule, ...], inquiry: Inquiry, start: int) -> int | None:
-        if not inquiry.large:
-            try:
-                return first(rules, inquiry, start, AT_ONCE)
-            except Slow:
-                pass
+        short = Patience(AT_ONCE, ALL_IN_THREAD if inquiry.large else ALL_AT_ONCE, monotonic)
+        try:
+            return await self._maker.run(inquiry.large, first, rules, inquiry, start, short)
+        except Slow:
+            pass
+        long = Patience(IN_THREAD, ALL_IN_THREAD, monotonic)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
-            self._threads, first, rules, inquiry, start, IN_THREAD, self._too_slow
+            self._threads, first, rules, inquiry, start, long, self._too_slow
         )
 
     def _too_slow(self, rule: Rule, slow: Slow) -> None:
@@ -137,11 +159,10 @@ class RuleResponder:
         if now - self._warned.get(rule.key, -WARN_AGAIN) >= WARN_AGAIN:
             self._warned[rule.key] = now
             log.warning(
-                "%s: rule %s was passed over on a request: %s (more than %g s)",
+                "%s: rule %s was passed over on a request: %s",
                 rule.place,
                 quote(rule.name),
                 slow,
-                IN_THREAD,
             )
 
     async def _reply(
@@ -151,7 +172,7 @@ class RuleResponder:
         if isinstance(told, Said):
             return await self._say(told, rule, turn, inquiry)
         if isinstance(told, Raw):
-            return self._raw(told, rule, turn, inquiry)
+            return await self._raw(told, rule, turn, inquiry)
         if isinstance(told, Forward):
             return await self._forward(told.upstream, asked)
         return await self._recorded(told, rule, asked, inquiry)
@@ -163,15 +184,23 @@ class RuleResponder:
             return self._maker.fail(inquiry, script.error, _delay(rule))
         name = f"{rule.key}/{turn.reply}"
         if said.template is not None:
-            text = Text(said.template.render(inquiry, _given(turn, rule, inquiry)))
+            text = Text(await self._filled(said.template, rule, turn, inquiry))
             script, name = replace(script, parts=_with_text(script.parts, text)), ""
         pace = None if rule.pace is None else partial(paces.apply, rule.pace)
         return await self._maker.say(inquiry, Line(script, pace, name))
 
-    def _raw(self, raw: Raw, rule: Rule, turn: RuleTurn, inquiry: Inquiry) -> Reply:
-        body, template = raw.body, raw.template
-        if template is not None:
-            body = _encoded(template, _given(turn, rule, inquiry), inquiry)
+    async def _filled(
+        self, template: Template, rule: Rule, turn: RuleTurn, inquiry: Inquiry
+    ) -> str:
+        given = _given(turn, rule, inquiry)
+        aside = inquiry.large or len(inquiry.request.body) > SEARCHED_AT_ONCE
+        return await self._maker.run(aside, template.render, inquiry, given)
+
+    async def _raw(self, raw: Raw, rule: Rule, turn: RuleTurn, inquiry: Inquiry) -> Reply:
+        body = raw.body
+        if raw.template is not None:
+            text = await self._filled(raw.template, rule, turn, inquiry)
+            body = text.encode("utf-8", "replace")
         labels: Headers = (("x-llmproxy-source", "rule"),)
         reply = whole("rule", raw.status, raw.headers, body, labels=labels, at=_delay(rule))
         if raw.status in _HAS_NO_BODY:
@@ -269,7 +298,3 @@ def _given(turn: RuleTurn, rule: Rule, inquiry: Inquiry) -> Given:
     if seed is not None:
         source = random.Random(seed_of(seed, rule.key, inquiry.key, turn.counter))  # noqa: S311  # to be repeatable is the point
     return Given(turn.counter, time(), lambda: str(UUID(int=source.getrandbits(128), version=4)))
-
-
-def _encoded(template: Template, given: Given, inquiry: Inquiry) -> bytes:
-    return template.render(inquiry, given).encode("utf-8", "replace")

@@ -35,7 +35,7 @@ MOST_FILES = 100
 _YAML = (".yml", ".yaml")
 
 Stamp = tuple[int, int, int] | None
-"""What changes when a file changes: inode, time of the last write in ns, bytes; None: no file."""
+"""What changes when a file changes: inode, time of the last write or change in ns, bytes; None: no file."""
 
 
 def stamp(path: Path) -> Stamp:
@@ -46,7 +46,7 @@ def stamp(path: Path) -> Stamp:
         return None
     if not stat.S_ISREG(found.st_mode):
         return (found.st_ino, 0, 0)
-    return (found.st_ino, found.st_mtime_ns, found.st_size)
+    return (found.st_ino, max(found.st_mtime_ns, found.st_ctime_ns), found.st_size)
 
 
 @dataclass(frozen=True, slots=True)

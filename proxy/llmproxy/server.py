@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -20,10 +22,12 @@ from aiohttp import web
 from llmproxy import dialects
 from llmproxy.addressing import cut_absolute, split_session
 from llmproxy.asked import Asked
-from llmproxy.control import PREFIX, Control
+from llmproxy.control import Control
+from llmproxy.dresser import Dresser
 from llmproxy.errors import BadRequest, LlmproxyError, RequestTooLarge
 from llmproxy.interaction import Headers, Problem, Reply, Request
 from llmproxy.journal import Entry, Journal
+from llmproxy.noting import Noting, echoing, note_facts, note_id, said
 from llmproxy.player import play
 from llmproxy.redacted import Redacted, Redacting
 from llmproxy.responders import Responder, error_reply
@@ -44,44 +48,70 @@ class Proxy:
     """What a running server is made of."""
 
     responders: tuple[Responder, ...]
+    dresser: Dresser
     redacting: Redacting
     control: Control
     journal: Journal
     max_request: int
     aside: ThreadPoolExecutor
     wheel: Wheel
+    noting: Noting = field(default_factory=Noting)
 
     async def handle(self, web_request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; aiohttp's handler."""
+        path = cut_absolute(web_request.raw_path).partition("?")[0]
+        if self.control.owns(web_request.method, path):
+            return await self._controlled(web_request, path)
         entry = self.journal.open(web_request.method)
+        done: Callable[[], None] | None = None
         try:
             reply, received_at = await self._reply(web_request, entry)
+            done = reply.done
             entry.source, entry.miss, entry.rule = reply.source, reply.miss, reply.rule
-            entry.facts = reply.facts
             if reply.match is not None:
                 entry.match = reply.match.level + ("*" if reply.match.generated else "")
                 entry.interaction = f"#{reply.match.interaction}"
                 entry.repeated = reply.match.turn > reply.match.turns
             if "Origin" in web_request.headers:
                 reply = _for_browsers(reply)
+            if entry.named:
+                reply = echoing(reply, entry)
             return await play(reply, web_request, received_at, entry, self.wheel)
         finally:
+            if done is not None:
+                done()
             self.journal.close(entry)
+
+    async def _controlled(self, web_request: web.BaseRequest, path: str) -> web.StreamResponse:
+        """Answer what is ours: no traffic, in no journal, open to no other origin."""
+        reply: web.StreamResponse | Reply
+        received_at = monotonic()
+        if self.control.is_socket(path) and _upgrades(web_request):
+            reply = await self.control.socket(web_request, path)
+            if not isinstance(reply, Reply):
+                return reply
+        else:
+            target, headers = cut_absolute(web_request.raw_path), tuple(web_request.headers.items())
+            request = Request(web_request.method, target, headers, b"", "", received_at)
+            reply = await self.control.answer(request, partial(_read_body, web_request))
+        entry = Entry(method=web_request.method, path=path, began=received_at)
+        return await play(reply, web_request, received_at, entry, self.wheel)
 
     async def _reply(self, web_request: web.BaseRequest, entry: Entry) -> tuple[Reply, float]:
         target = cut_absolute(web_request.raw_path)
         redactor = self.redacting.redactor
-        if f"{target.partition('?')[0]}/".startswith(PREFIX):
-            entry.path = target.partition("?")[0]
-            await _read_body(web_request, 0)
-            return self.control.answer(web_request.method, target), monotonic()
         headers = tuple(web_request.headers.items())
         try:
             named, prefix, target = split_session(target)
             path, _, query = target.partition("?")
             credentials = redactor.credentials(headers, query)
             entry.path = redactor.path(path, credentials)
+            note_id(entry, web_request.headers, redactor, credentials)
             entry.session = named or _session(web_request)
+            entry.dialect, entry.endpoint = self.noting.endpoint(
+                web_request.method, target, web_request.headers, headers
+            )
+            self.journal.begin(entry)
             if refused := _refused_by_http(web_request):
                 return refused, monotonic()
             body = await _read_body(web_request, self.max_request)
@@ -95,7 +125,12 @@ class Proxy:
             )
             ours = f"http://{web_request.headers.get('Host', 'localhost')}{prefix}"
             asked = Asked(request, await self._redacted(request, credentials), ours)
-            return await self._choose(asked), request.received_at
+            entry.received = len(body)
+            if self.journal.prompts:
+                entry.prompt = said(asked)
+            reply = await self.dresser(asked, entry, self._choose)
+            await note_facts(entry, reply, asked, redactor, self.aside)
+            return reply, asked.request.received_at
         except LlmproxyError as error:
             return _problem_reply(error, _dialect(web_request, target, headers)), monotonic()
         except Exception as error:  # noqa: BLE001  # a fault of ours is told in the client's shape too
@@ -185,7 +220,7 @@ def _refused_by_http(web_request: web.BaseRequest) -> Reply | None:
             code="llmproxy_connect",
         )
         return error_reply(problem, None, (("Allow", "GET, POST, PUT, PATCH, DELETE, HEAD"),))
-    if headers.get("Upgrade", "").lower() == "websocket":
+    if _upgrades(web_request):
         problem = Problem(426, "llmproxy does not speak WebSocket yet", code="llmproxy_upgrade")
         return error_reply(problem, None, (("Upgrade", "HTTP/1.1"),))
     if (
@@ -195,6 +230,10 @@ def _refused_by_http(web_request: web.BaseRequest) -> Reply | None:
     ):
         return _preflight(headers.get("Access-Control-Request-Headers", "*"))
     return None
+
+
+def _upgrades(web_request: web.BaseRequest) -> bool:
+    return web_request.headers.get("Upgrade", "").lower() == "websocket"
 
 
 def _preflight(wanted: str) -> Reply:
@@ -217,7 +256,7 @@ def _for_browsers(reply: Reply) -> Reply:
     if any(name.lower() == "access-control-allow-origin" for name, _ in reply.headers):
         return reply
     opened = (("Access-Control-Allow-Origin", "*"), ("Access-Control-Expose-Headers", "*"))
-    return replace(reply, labels=reply.labels + opened)
+    return replace(reply, labels=reply.labels + opened, head=b"")
 
 
 def _problem_reply(error: LlmproxyError, dialect: dialects.Dialect | None) -> Reply:

@@ -11,7 +11,7 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,17 +19,21 @@ from llmproxy.addressing import local_lines
 from llmproxy.asked import Asked
 from llmproxy.cassette import Cassette
 from llmproxy.configuration import Configuration
-from llmproxy.control import Control
-from llmproxy.errors import CassetteError, SettingsError
+from llmproxy.control import Control, Served
+from llmproxy.control.guard import Guard, guard_for
+from llmproxy.dresser import Dresser
+from llmproxy.errors import CassetteError, SettingsError, UpstreamFailed
 from llmproxy.forward import Forwarder, ForwardSettings
 from llmproxy.inquiry import Reader
 from llmproxy.interaction import Reply
 from llmproxy.journal import Journal
 from llmproxy.keeping import Keeper, keeper_for
+from llmproxy.limiter import Limiter
 from llmproxy.listener import Listener, listen
 from llmproxy.live import Live
 from llmproxy.maker import Maker
 from llmproxy.manners import rhythm_words
+from llmproxy.metrics import Queue
 from llmproxy.misses import Misses
 from llmproxy.pacing import Pace
 from llmproxy.recorder import Recorder
@@ -46,6 +50,13 @@ from llmproxy.watcher import watching
 from llmproxy.wheel import Wheel
 
 Command = Literal["record", "replay", "mock"]
+
+VIA = ("Via", "1.1 llmproxy")
+MOST_HOPS = 3
+"""What a rule forwards says that it came by here; so often at the most."""
+
+MOST_NAMED = 100
+"""Cassettes that rules name and that are open at the same time."""
 
 MOCKED = ("openai", "anthropic", "gemini")
 """The upstreams in whose place ``mock`` answers, with Ollama."""
@@ -76,10 +87,12 @@ class Service:
 
     plan: Plan
     listener: Listener
+    guard: Guard
     journal: Journal
     shelves: tuple[Shelf, ...]
     upstreams: tuple[Upstream, ...]
     recorder: Recorder | None
+    dresser: Dresser
     recorded_before: int = 0
     made_up: str = ""
     """What the banner says of made-up replies."""
@@ -110,8 +123,16 @@ class Service:
         lines += [f"  {line}" for line in local_lines(self.upstreams, self.url)]
         if self.plan.command == "mock":
             lines.append(f"  export OLLAMA_HOST={self.url}")
+        if self.guard.token is not None:
+            lines.append(f"  {self._token_line()}")
         lines.append("  Ctrl-C finishes what is in flight and ends")
         return "\n".join(lines)
+
+    def _token_line(self) -> str:
+        """How control routes are reached; a token that somebody chose is not shown."""
+        if self.plan.settings.control.token is not None:
+            return "control routes want the token that is set, as x-llmproxy-token"
+        return f"control routes want x-llmproxy-token: {self.guard.token}"
 
     def _recording_line(self) -> str:
         assert self.recorder is not None
@@ -173,26 +194,44 @@ async def serving(plan: Plan) -> AsyncIterator[Service]:
         live = Live(plan.configuration, plan.again)
         opening = _Opening(plan, live, keeper, sessions, stack, aside, lambda: journal.in_flight)
         responders = await opening.responders()
+        dresser = opening.dresser()
+        served = Served(
+            mode=plan.command,
+            live=live,
+            sessions=sessions,
+            journal=journal,
+            cassettes=tuple(shelf.cassette.path for shelf in opening.shelves),
+            state_folder=settings.state_folder,
+            meters=dresser.limiter.meters,
+        )
+        guard = guard_for(settings.host, settings.control.allowed_hosts, settings.control.token)
+        control = Control(served, guard)
         proxy = Proxy(
             responders=responders,
+            dresser=dresser,
             redacting=keeper.redacting,
-            control=Control(plan.command, sessions, journal, live),
+            control=control,
             journal=journal,
             max_request=settings.max_request,
             aside=aside,
             wheel=Wheel(asyncio.get_running_loop()),
         )
+        if (recorder := opening.recorder) is not None:
+            journal.metrics.queue = lambda: Queue(recorder.queued, recorder.kept, recorder.failed)
         listener = await listen(proxy, settings.host, settings.port)
         stack.push_async_callback(listener.close, settings.shutdown_time)
+        stack.callback(control.close)
         if plan.again is not None:
             await stack.enter_async_context(watching(live))
         yield Service(
             plan=plan,
             listener=listener,
+            guard=guard,
             journal=journal,
             shelves=opening.shelves,
             upstreams=opening.upstreams,
             recorder=opening.recorder,
+            dresser=proxy.dresser,
             recorded_before=opening.recorded_before,
             made_up=opening.made_up,
         )
@@ -227,7 +266,7 @@ class _Opening:
             self.vocabularies, sessions, aside, load, may_call=plan.command == "mock"
         )
         self.named: dict[tuple[Path, int], Shelf] = {}
-        self.passing: Forwarder | None = None
+        self.passing = Forwarder(self._forward_settings(), None)
         self.shelves: tuple[Shelf, ...] = ()
         self.upstreams: tuple[Upstream, ...] = ()
         self.recorder: Recorder | None = None
@@ -236,6 +275,9 @@ class _Opening:
 
     async def responders(self) -> tuple[Responder, ...]:
         """Who answers, in order; the last one always does."""
+        # before the listener, so that they end after the last reply
+        await self.stack.enter_async_context(self.passing)
+        self.stack.callback(self._close_named)
         if self.plan.command == "record":
             return await self.record()
         return await (self.replay() if self.plan.command == "replay" else self.mock())
@@ -318,21 +360,34 @@ class _Opening:
         self.stack.callback(responder.close)
         return responder
 
+    def dresser(self) -> Dresser:
+        """What dresses replies; what it still reads ends with the server."""
+        limiter = Limiter(self.maker)
+        dresser = Dresser(self.live, self.reader, self.maker, self.sessions, limiter)
+        self.stack.push_async_callback(dresser.spoiled.close)
+        return dresser
+
     def _named_shelf(self, path: Path) -> Shelf:
         """A cassette that a rule names; opened again where a new file has taken its place."""
         key = (path, path.stat().st_ino if path.exists() else 0)
         shelf = self.named.get(key)
         if shelf is None:
             cassette = Cassette(path)
-            self.stack.callback(cassette.close)
+            if len(self.named) >= MOST_NAMED:
+                self._close_named()
             shelf = self.named[key] = Shelf(cassette, _upstreams_of(cassette))
         return shelf
 
+    def _close_named(self) -> None:
+        while self.named:
+            self.named.popitem()[1].cassette.close()
+
     async def _pass_on(self, name: str, asked: Asked) -> Reply:
         """The reply of the provider that a rule names; it is not kept."""
-        if self.passing is None:
-            self.passing = Forwarder(self._forward_settings(), None)
-            await self.stack.enter_async_context(self.passing)
+        request = asked.request
+        if sum(line == VIA for line in request.headers) >= MOST_HOPS:
+            raise UpstreamFailed(f"forward: {name} leads back here", "see upstreams in proxy.yml")
+        asked.request = replace(request, headers=(*request.headers, VIA))
         named = self.live.current.configuration.settings.upstreams
         upstreams = (parse_upstream(name, named),)
         return await Relay(self.passing, upstreams, misses=False)(asked)

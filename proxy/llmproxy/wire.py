@@ -124,6 +124,11 @@ class Wire(web.StreamResponse):
             await self._payload_writer.drain()
         await super().write_eof(data)
 
+    def abort_before(self, request: web.BaseRequest) -> None:
+        """Break the connection before anything has left."""
+        self._transport = request.transport
+        self.abort()
+
     def abort(self) -> None:
         """Break the connection as the recorded one broke: what was written leaves first."""
         self._eof_sent = True

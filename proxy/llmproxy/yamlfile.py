@@ -10,8 +10,11 @@ stack. This module knows nothing of settings or rules.
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,7 +52,6 @@ _UNREADABLE = re.compile(
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 _PLAIN_WORDS = (
-    ("could not find expected ':'", "a key without a colon", "write key: value, with the space"),
     ("escape", "an escape that YAML does not know", "use single quotes: they keep backslashes"),
     ("scanning an alias", "a value begins with *", "put it in quotes"),
     ("scanning an anchor", "a value begins with &", "put it in quotes"),
@@ -62,9 +64,18 @@ _PLAIN_WORDS = (
 )
 """Part of PyYAML's or libyaml's words, what it means to a person, and the mend."""
 _UNCLOSED = (
+    ("could not find expected ':'", "a key without a colon", "write key: value, with the space"),
     ("scanning a quoted scalar", "a quote is opened here and never closed", "close it"),
-    ("parsing a flow sequence", "a list [ is not closed or lacks a comma", "write [a, b]"),
-    ("parsing a flow mapping", "a mapping { is not closed or lacks a comma", "write {a: 1, b: 2}"),
+    (
+        "parsing a flow sequence",
+        "a list [ is not closed or lacks a comma",
+        "quote values with [ or {",
+    ),
+    (
+        "parsing a flow mapping",
+        "a mapping { is not closed or lacks a comma",
+        "quote values with { or [",
+    ),
 )
 """The same for what went wrong where it was opened."""
 
@@ -99,7 +110,7 @@ def read(path: Path, name: str) -> Document:
             ``parse``.
     """
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_open_regular) as file:  # Path.open has no opener
             content = file.read(LARGEST_FILE + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -112,6 +123,15 @@ def read(path: Path, name: str) -> Document:
         before = content[: error.start]
         mark = (before.count(b"\n") + 1, error.start - before.rfind(b"\n"))
         _refuse(name, mark, "is not UTF-8 from here on", "save the file as UTF-8")
+
+
+def _open_regular(path: str, flags: int) -> int:
+    """Open a file that will not have us wait: a pipe without a writer would, for ever."""
+    opened = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(opened).st_mode):
+        os.close(opened)
+        raise OSError(errno.EINVAL, "it is no regular file")
+    return opened
 
 
 def parse(text: str, name: str) -> Document:
@@ -187,7 +207,9 @@ class _Builder:
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             self.check(event)
             if not isinstance(event, yaml.ScalarEvent):
-                self.refuse(event, "a list or mapping stands as a key", "write text as the key")
+                self.refuse(
+                    event, "a list or mapping stands as a key", "put a value with { or [ in quotes"
+                )
             key = str(self.text(event))
             inside = (*path, key)
             if key in mapping:

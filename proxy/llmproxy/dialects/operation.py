@@ -193,14 +193,19 @@ def find(
     return None
 
 
+_LINE_ENDS = re.compile("[\x85\u2028\u2029]")
+"""What some clients take for the end of a line; only in texts, so it may be escaped."""
 _TEXT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _ASCII = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def encode(value: object) -> bytes:
-    """JSON as providers write it: compact and in UTF-8; lone surrogates stay escaped."""
+    """JSON as providers write it: compact and in UTF-8; lone surrogates and what may end a line stay escaped."""
+    text = _TEXT(value)
+    if not text.isascii():
+        text = _LINE_ENDS.sub(lambda end: f"\\u{ord(end[0]):04x}", text)
     try:
-        return _TEXT(value).encode()
+        return text.encode()
     except UnicodeEncodeError:
         return _ASCII(value).encode()
 

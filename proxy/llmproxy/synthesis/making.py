@@ -167,11 +167,12 @@ class Making:
         tokenizer: Tokenizer,
         script: Script | None = None,
         repace: Repace | None = None,
+        twist: Callable[[Choice], Choice] | None = None,
     ) -> Composed:
         """What is said to a prompt; the same for equal requests where the seed is fixed.
 
         ``script`` and ``repace`` are what somebody wrote for it; they win over what the request
-        wishes.
+        wishes. ``twist`` is what a fault does to what is said.
 
         Raises:
             Refused: the provider would refuse.
@@ -183,6 +184,8 @@ class Making:
         pace = _reading(resolve, manner.pace, manner.paces.get(prompt.model), prompt.body)
         pace = pace if repace is None else repace(pace)
         choices = self._choices(prompt, wishes, tokenizer, pace)
+        if twist is not None:
+            choices = tuple(map(twist, choices))
         entering = count_prompt(prompt, tokenizer.count)
         answer = answer_of(choices, entering, tokenizer.count, wishes.script)
         return Composed(prompt, wishes.script, pace, answer, entering, tokenizer)
