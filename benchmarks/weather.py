@@ -58,9 +58,8 @@ def run(scale: Scale, folder: Path) -> Iterator[Table]:
     note = f"Medians of {rounds} rounds of {requests:,} requests, less what they cost without."
     yield Table("weather: what dressing adds to a request", ("limits and faults", "us"), rows, note)
     cheap = costs["for another path"]
-    figure = Figure(
-        "one limit and one fault, for another path", f"{cheap:.1f} us", "<= 5 us", "<= 3 us"
-    )
+    name = "us, one limit and one fault for another path"
+    figure = Figure(name, f"{cheap:.1f}", "<= 5", "<= 3")
     yield common.figures("weather", [figure])
 
 
