@@ -253,6 +253,43 @@ def test_replayed_header_lines_are_the_recorded_ones_but_for_what_is_redacted(
     }
 
 
+FAULTS = """
+faults:
+  - {rate: 0.3, seed: 1, cut: {before_chunk: [1, 4]}}
+  - {rate: 0.3, seed: 2, garble: {chunk: [1, 4]}}
+  - {rate: 0.2, seed: 3, stall: {after_chunk: 1, time: 20ms}}
+  - {rate: 0.2, seed: 4, drop: {chunk: 2}}
+  - {rate: 0.2, seed: 5, slow: 1-20ms}
+  - {rate: 0.2, seed: 6, lump: true}
+  - {rate: 0.2, seed: 7, error_event: {status: 500, after_chunk: 2}}
+limits:
+  - {concurrency: 16, queue: 1000}
+"""
+
+
+def test_recorded_under_faults_every_interaction_is_whole_and_true(
+    recorded: Recorded, tmp_path: Path
+) -> None:
+    """Clients get spoiled replies; the cassette has those of the provider, one and all."""
+    path, tape = tmp_path / "faults.db", recorded.tape
+
+    async def record() -> list[Answer]:
+        plan = recording(f"tape={tape.url}", path, weather=FAULTS, record__keep_transient=True)
+        async with plan as service:
+            return await in_sequences(tape.asks, service.url)
+
+    tape.forget()
+    answers = asyncio.run(record())
+    pairs = zip(answers, recorded.direct, strict=True)
+    assert sum(essence(answer) != essence(direct) for answer, direct in pairs) > 50
+    assert sorted(map(_content, kept(path))) == sorted(map(_content, recorded.interactions))
+
+
+def _content(interaction: Interaction) -> tuple[str, bytes, int, bytes, str]:
+    request, response = interaction.request, interaction.response
+    return request.path, request.body, response.status, response.body, response.end
+
+
 async def test_32_requests_at_once_are_recorded_and_replayed_as_the_provider_answers(
     recorded: Recorded, tmp_path: Path
 ) -> None:

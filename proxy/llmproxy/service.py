@@ -364,7 +364,7 @@ class _Opening:
         """What dresses replies; what it still reads ends with the server."""
         limiter = Limiter(self.maker)
         dresser = Dresser(self.live, self.reader, self.maker, self.sessions, limiter)
-        self.stack.push_async_callback(dresser.spoiled.close)
+        self.stack.push_async_callback(dresser.spoiled.close, self.settings.shutdown_time)
         return dresser
 
     def _named_shelf(self, path: Path) -> Shelf:

@@ -39,8 +39,10 @@ class Spoiled:
         pump = self._pump(reply.chunks)
         return replace(reply, chunks=_spoil(machine, pump, reply, received_at))
 
-    async def close(self) -> None:
-        """Stop reading."""
+    async def close(self, seconds: float) -> None:
+        """Read what still comes to its end, for so long, and stop."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
