@@ -98,6 +98,7 @@ LAYERS = (
         "running",
         "service",
         "terminal",
+        "tracing",
     ),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

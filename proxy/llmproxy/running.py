@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 from llmproxy.logs import Format, to_stream
 from llmproxy.service import Plan, Service, serving
+from llmproxy.tracing import spans_from
 
 SWITCH_INTERVAL = 0.0005
 """Seconds that the recorder's thread may keep the interpreter while a chunk is due."""
@@ -35,7 +36,10 @@ def run(plan: Plan, say: Callable[[str], None]) -> int:
 async def _main(plan: Plan, say: Callable[[str], None]) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
+    spans = spans_from(plan.environment)
     async with serving(plan) as service:
+        if spans is not None:
+            service.journal.subscribe(spans)
         service.journal.prompts = plan.settings.log.prompts
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, _on_signal, stop, service, say)
@@ -44,6 +48,8 @@ async def _main(plan: Plan, say: Callable[[str], None]) -> int:
         gc.set_threshold(50_000, 20, 100)
         say(service.banner())
         await stop.wait()
+    if spans is not None:
+        spans.close()
     say(service.summary())
     return 1 if service.failed else 0
 
@@ -67,10 +73,12 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def _log_to_stderr(chosen: Format) -> None:
-    root = logging.getLogger("llmproxy")
-    root.addHandler(to_stream(sys.stderr, chosen))
-    root.setLevel(logging.INFO)
-    root.propagate = False
+    handler = to_stream(sys.stderr, chosen)
+    for name, level in (("llmproxy", logging.INFO), ("opentelemetry", logging.ERROR)):
+        log = logging.getLogger(name)
+        log.addHandler(handler)
+        log.setLevel(level)
+        log.propagate = False
     # aiohttp's own log quotes what came, keys and all: what matters of it we say ourselves
     logging.getLogger("aiohttp").addHandler(logging.NullHandler())
     logging.getLogger("aiohttp").propagate = False
