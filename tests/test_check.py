@@ -127,3 +127,27 @@ def test_explain_takes_rules_from_files(tmp_path: Path) -> None:
     done = program.run("explain", "request.json", "--rules", "a.yml")
     assert done.returncode == 2
     assert '"a.yml": no such file' in done.stderr
+
+
+def test_a_text_that_looks_like_a_template_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "rules.yml").write_text("rules: [{reply: 'You said {{ last_user_text }}'}]")
+    done = program.run("check", str(tmp_path / "rules.yml"))
+    assert "template: in place of text:" in done.stdout
+
+
+def test_a_key_of_mockllm_that_is_mistyped_is_told(tmp_path: Path) -> None:
+    text = "responses: {a: b}\ndefaults: {unknown_respons: c}\nsettings: {lag_factr: 2}"
+    (tmp_path / "responses.yml").write_text(text)
+    done = program.run("check", str(tmp_path / "responses.yml"))
+    assert done.returncode == 2
+    assert (
+        "defaults.unknown_respons: no such setting; did you mean unknown_response?" in done.stdout
+    )
+    assert "settings.lag_factr: no such setting; did you mean lag_factor?" in done.stdout
+
+
+def test_warnings_are_no_more_than_somebody_reads(tmp_path: Path) -> None:
+    (tmp_path / "rules.yml").write_text("rules:\n" + "  - {reply: a}\n" * 300)
+    done = program.run("check", str(tmp_path / "rules.yml"))
+    assert done.stdout.count("warning: ") == 101
+    assert "and 199 more" in done.stdout

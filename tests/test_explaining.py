@@ -36,7 +36,7 @@ def request(tmp_path: Path, **members: object) -> Path:
 def test_each_rule_is_judged_up_to_the_one_that_answers(tmp_path: Path) -> None:
     said = explaining.body(configuration(RULES), request(tmp_path), (), "/v1/chat/completions")
     assert said.split("\n") == [
-        "the file holds a body alone: no headers, and the session default",
+        "rules: read without headers; --header NAME:VALUE adds one",
         'rule "sky" (rules.yml:3:5) does not: text: "Hi" is not "what colour is the sky?"',
         'rule "once" (rules.yml:6:5) answers until it has answered once in a session',
         'rule "taped" (rules.yml:7:5) answers where a cassette holds the request',
@@ -102,3 +102,13 @@ def test_the_command_reads_rules_from_the_file_that_is_named(tmp_path: Path) -> 
     done = program.run("explain", str(file), "--rules", str(tmp_path / "rules.yml"))
     assert done.returncode == 0, done.stderr
     assert 'text: "what?" is not "what colour is the sky?"' in done.stdout
+
+
+def test_headers_and_the_session_are_those_that_are_given(tmp_path: Path) -> None:
+    rules = "rules: [{when: {headers: {x-team: search}, session: checkout}, reply: hello}]"
+    (tmp_path / "rules.yml").write_text(rules)
+    file = str(request(tmp_path))
+    asked = ("explain", file, "--rules", str(tmp_path / "rules.yml"), "--path", "/v1/messages")
+    more = ("--header", "X-Team: search", "--session", "checkout")
+    assert "answers" in program.run(*asked, *more).stdout
+    assert "headers.x-team: is not there" in program.run(*asked, *more[2:]).stdout

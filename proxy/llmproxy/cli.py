@@ -192,12 +192,22 @@ def mock(config: Path | None, flags: dict[str, Any]) -> None:
     help="Cassette to compare with; for --last those of the miss, unless given.",
 )
 @click.option("--path", help="Path of the request, such as /v1/chat/completions.")
+@click.option(
+    "--header",
+    "headers",
+    multiple=True,
+    metavar="NAME:VALUE",
+    help="Header of the request, for rules. May be given several times.",
+)
+@click.option("--session", default="default", help="Session of the request, for rules.")
 @_settings("match.level", "rules")
 def explain(
     request_file: Path | None,
     last: bool,
     cassettes: tuple[Path, ...],
     path: str | None,
+    headers: tuple[str, ...],
+    session: str,
     config: Path | None,
     flags: dict[str, Any],
 ) -> None:
@@ -214,7 +224,8 @@ def explain(
         text = explaining.last(configuration, cassettes)
     else:
         assert request_file is not None
-        text = explaining.body(configuration, request_file, cassettes, path)
+        lines = tuple((each.partition(":")[0], each.partition(":")[2].strip()) for each in headers)
+        text = explaining.body(configuration, request_file, cassettes, path, lines, session)
     click.echo(text)
 
 

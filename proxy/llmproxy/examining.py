@@ -6,16 +6,22 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from llmproxy import configuration, yamlfile
+from llmproxy.answer import Text
 from llmproxy.configuration import Configuration
 from llmproxy.errors import SettingsError
 from llmproxy.manners import manner_of
-from llmproxy.rules.rule import Rule
+from llmproxy.rules.rule import Rule, Said
 from llmproxy.settings.sources import FILE_NAME
 from llmproxy.units import quote
 
+MOST_WARNINGS = 100
+_PLACE = re.compile(
+    r"\{\{\s*(?:last_user_text|model|system|tool_result|json|header|query|counter|uuid|now)\b"
+)
 _DEFAULT_NAME = re.compile("rule [0-9]+")
 
 
@@ -50,7 +56,13 @@ def check(
         raise SettingsError(f"{FILE_NAME}: no such file here", "llmproxy check FILE names another")
     read = configuration.load(config, environment, flags, folder)
     manner_of(read.settings)
-    return Examined(tuple(_summary(read)), tuple(warnings(read.rules)))
+    return Examined(tuple(_summary(read)), tuple(_capped(warnings(read.rules))))
+
+
+def _capped(lines: Iterator[str]) -> Iterator[str]:
+    yield from islice(lines, MOST_WARNINGS)
+    if more := sum(1 for _ in lines):
+        yield f"and {more:,} more"
 
 
 def schema() -> str:
@@ -67,9 +79,18 @@ def warnings(rules: Sequence[Rule]) -> Iterator[str]:
         yield f"{rule.place}: {_named(rule)} can never answer: {always}"
     first: dict[str, Rule] = {}
     for rule in rules:
+        if any(isinstance(reply, Said) and _templated(reply) for reply in rule.replies):
+            said = "says {{ … }} as it stands; template: in place of text: fills it in"
+            yield f"{rule.place}: {_named(rule)} {said}"
         before = first.setdefault(rule.name, rule)
         if before is not rule and not _DEFAULT_NAME.fullmatch(rule.name):
             yield f"{rule.place}: {_named(rule)} has the name of another, at {before.place}"
+
+
+def _templated(said: Said) -> bool:
+    """Whether a text looks like a template and is none."""
+    texts = (part.text for part in said.script.parts if isinstance(part, Text))
+    return any(_PLACE.search(text) for text in texts)
 
 
 def _named(rule: Rule) -> str:

@@ -14,7 +14,7 @@ from llmproxy.cassette import Cassette, Fingerprint
 from llmproxy.configuration import Configuration
 from llmproxy.errors import LlmproxyError, SettingsError
 from llmproxy.inquiry import Inquiry
-from llmproxy.interaction import RecordedRequest, Request
+from llmproxy.interaction import Headers, RecordedRequest, Request
 from llmproxy.keeping import keeper_for
 from llmproxy.live import Live
 from llmproxy.matching.canonical import Canonicaliser
@@ -56,7 +56,12 @@ def last(configuration: Configuration, cassettes: Sequence[Path]) -> str:
 
 
 def body(
-    configuration: Configuration, file: Path, cassettes: Sequence[Path], path: str | None
+    configuration: Configuration,
+    file: Path,
+    cassettes: Sequence[Path],
+    path: str | None,
+    headers: Headers = (),
+    session: str = DEFAULT,
 ) -> str:
     """A request body from a file; without ``path`` that of the most similar recording."""
     if not cassettes and not configuration.rules:
@@ -77,8 +82,10 @@ def body(
         if not path:
             subject = replace(request, path=CHAT)
             parts.append(f"rules: read as POST {CHAT}; --path names another")
-        parts.append("the file holds a body alone: no headers, and the session default")
-        parts += _rules(configuration, subject, DEFAULT)
+        if not headers:
+            parts.append("rules: read without headers; --header NAME:VALUE adds one")
+        subject = replace(subject, headers=headers)
+        parts += _rules(configuration, subject, session)
     if cassettes:
         parts.append(_cassettes(settings, request, cassettes))
     return "\n".join(parts)

@@ -8,12 +8,12 @@ answers are passed over: versions of it differ in them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from llmproxy.answer import Text
 from llmproxy.conditions.reading import read_when
-from llmproxy.findings import Finding, Path
+from llmproxy.findings import Finding, Path, nearest
 from llmproxy.members import NO_VALUE, Keys, Mark, note, note_unknown, read_mapping
 from llmproxy.rules.rule import Rule, RulePace, Said
 from llmproxy.synthesis.scripted import Script
@@ -53,6 +53,7 @@ def read_responses(
         for prompt, reply in responses.items()
     ]
     defaults = _group(data, "defaults", found)
+    _mistyped(defaults, ("defaults",), ("unknown_response",), found)
     unknown, path = defaults.get("unknown_response", _UNKNOWN), ("defaults", "unknown_response")
     rules.append(maker.rule("unknown_response", {}, unknown, path))
     return tuple(rule for rule in rules if rule is not None)
@@ -83,6 +84,15 @@ def _group(data: Mapping[str, object], name: str, found: list[Finding]) -> Mappi
     return {} if group is None else read_mapping(group, (name,), found, "key: value below it")
 
 
+def _mistyped(
+    group: Mapping[str, object], path: Path, names: Sequence[str], found: list[Finding]
+) -> None:
+    """Find keys that nearly are one of ours; others may be those of another version."""
+    for key in group:
+        if key not in names and (close := nearest(key, names)) and close not in group:
+            note(found, (*path, key), f"no such setting; did you mean {close}?", key=True)
+
+
 def _text(data: object, path: Path, found: list[Finding]) -> str | None:
     """A response as it was written, as far as YAML has not made a number of it."""
     if isinstance(data, str):
@@ -95,6 +105,7 @@ def _text(data: object, path: Path, found: list[Finding]) -> str | None:
 
 
 def _pace(settings: Mapping[str, object], found: list[Finding]) -> RulePace:
+    _mistyped(settings, ("settings",), ("lag_enabled", "lag_factor"), found)
     changes: dict[str, object] = {"chunk_unit": "char"}
     enabled = _flag(settings.get("lag_enabled", False), ("settings", "lag_enabled"), found)
     factor = settings.get("lag_factor", _LAG_FACTOR)
