@@ -27,6 +27,16 @@ if TYPE_CHECKING:
 
 Command = Callable[..., Any]
 
+_OF_ALL_SERVERS = (
+    "rules",
+    "host",
+    "port",
+    "control.allowed_hosts",
+    "log.format",
+    "log.prompts",
+)
+"""Settings that are flags of every command that serves."""
+
 _METAVARS = {"rules": "FILE"}
 """What a flag takes where that is less than its setting may be."""
 
@@ -101,12 +111,7 @@ def cli() -> None:
     "record.mode",
     "record.keep_transient",
     "record.on_disconnect",
-    "rules",
-    "host",
-    "port",
-    "control.allowed_hosts",
-    "log.format",
-    "log.prompts",
+    *_OF_ALL_SERVERS,
 )
 def record(
     upstreams: tuple[str, ...], cassette: Path | None, config: Path | None, flags: dict[str, Any]
@@ -134,12 +139,7 @@ def record(
     "max_pause",
     "replay.repeat",
     "match.level",
-    "rules",
-    "host",
-    "port",
-    "control.allowed_hosts",
-    "log.format",
-    "log.prompts",
+    *_OF_ALL_SERVERS,
 )
 def replay(
     cassettes: tuple[Path, ...],
@@ -166,12 +166,7 @@ def replay(
     "pace.tokens_per_second",
     "pace.jitter",
     "pace.like",
-    "rules",
-    "host",
-    "port",
-    "control.allowed_hosts",
-    "log.format",
-    "log.prompts",
+    *_OF_ALL_SERVERS,
 )
 def mock(config: Path | None, flags: dict[str, Any]) -> None:
     """Answer with made-up replies in every provider's format, without cassette, network or key."""

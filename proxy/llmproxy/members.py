@@ -12,6 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from llmproxy.findings import Finding, Path, nearest
 from llmproxy.units import quote
@@ -143,3 +144,18 @@ class Keys:
         digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
         self._equal[digest] += 1
         return f"{digest}-{self._equal[digest]}"
+
+
+def object_schema(properties: Mapping[str, Any], required: Sequence[str] = ()) -> dict[str, Any]:
+    """The JSON Schema of a mapping that has these members and no other."""
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+def ref(name: str) -> dict[str, Any]:
+    """A reference to a definition of the same schema."""
+    return {"$ref": f"#/$defs/{name}"}

@@ -16,6 +16,7 @@ from llmproxy.faults.failures import ERROR, EVENT, STATUSES, WORDS
 from llmproxy.faults.failures import MOST as MOST_ERRORS
 from llmproxy.faults.fault import LONGEST_NAME, MOST_FAULTS
 from llmproxy.faults.outputs import OUTPUTS
+from llmproxy.members import object_schema, ref
 from llmproxy.units import DURATION_PATTERN
 
 FAULT = ("name", "for", "rate", "seed", "calls", *READERS)
@@ -40,7 +41,7 @@ def faults_schema() -> tuple[Schema, dict[str, Schema]]:
     node = {
         "description": "a provider's bad days: each fault that strikes a call changes its reply",
         "type": ["array", "null"],
-        "items": _ref("fault"),
+        "items": ref("fault"),
         "maxItems": MOST_FAULTS,
     }
     return node, {"fault": _fault(whom), **effect_schema(), **definitions}
@@ -48,7 +49,7 @@ def faults_schema() -> tuple[Schema, dict[str, Schema]]:
 
 def effect_schema() -> dict[str, Schema]:
     """The definition ``fault_effect``, a mapping with one effect, and those that it refers to."""
-    one = {**_object(effect_schemas()), "minProperties": 1, "maxProperties": 1}
+    one = {**object_schema(effect_schemas()), "minProperties": 1, "maxProperties": 1}
     return {
         "fault_effect": one,
         "fault_error": _error(ERROR),
@@ -60,23 +61,23 @@ def effect_schema() -> dict[str, Schema]:
 
 def effect_schemas() -> dict[str, Schema]:
     """What stands behind each effect."""
-    errors = {"type": "array", "items": _ref("fault_error"), "minItems": 1}
-    at_chunk = _object({"chunk": _ref("fault_chunk")}, ("chunk",))
-    stall = _object({"after_chunk": _ref("fault_after"), "time": _ref("fault_time")}, ("time",))
-    cut = {"before_chunk": _ref("fault_chunk"), "at_byte": _whole(0, MOST_BYTES)}
+    errors = {"type": "array", "items": ref("fault_error"), "minItems": 1}
+    at_chunk = object_schema({"chunk": ref("fault_chunk")}, ("chunk",))
+    stall = object_schema({"after_chunk": ref("fault_after"), "time": ref("fault_time")}, ("time",))
+    cut = {"before_chunk": ref("fault_chunk"), "at_byte": _whole(0, MOST_BYTES)}
     times = {"type": "string", "pattern": f"^{TIMES_PATTERN}$"}
     return {
-        "error": {"anyOf": [_ref("fault_error"), {**errors, "maxItems": MOST_ERRORS}]},
+        "error": {"anyOf": [ref("fault_error"), {**errors, "maxItems": MOST_ERRORS}]},
         "disabled": _TRUE,
-        "hang": {"anyOf": [_TRUE, _ref("fault_time")]},
-        "slow": {"anyOf": [_TRUE, _ref("fault_time"), times]},
+        "hang": {"anyOf": [_TRUE, ref("fault_time")]},
+        "slow": {"anyOf": [_TRUE, ref("fault_time"), times]},
         "reset": _TRUE,
-        "cut": {**_object(cut), "minProperties": 1, "maxProperties": 1},
-        "stall": {"anyOf": [_ref("fault_time"), stall]},
+        "cut": {**object_schema(cut), "minProperties": 1, "maxProperties": 1},
+        "stall": {"anyOf": [ref("fault_time"), stall]},
         **dict.fromkeys(("garble", "drop", "duplicate"), at_chunk),
         "split": _whole(1, MOST_CHUNKS),
         "lump": _TRUE,
-        "error_event": _error(EVENT, {"after_chunk": _ref("fault_after")}),
+        "error_event": _error(EVENT, {"after_chunk": ref("fault_after")}),
         "output": {"enum": list(OUTPUTS)},
     }
 
@@ -128,12 +129,12 @@ def _fault(whom: Schema) -> Schema:
         },
     }
     either = {"oneOf": [{"required": [name]} for name in READERS]}
-    return {**_object(properties), **either}
+    return {**object_schema(properties), **either}
 
 
 def _error(names: Iterable[str], others: Mapping[str, Schema] | None = None) -> Schema:
     members = {name: _ERROR.get(name, _TEXT) for name in names}
-    return {"anyOf": [_STATUS, {"enum": list(WORDS)}, _object({**members, **(others or {})})]}
+    return {"anyOf": [_STATUS, {"enum": list(WORDS)}, object_schema({**members, **(others or {})})]}
 
 
 def _time() -> Schema:
@@ -153,16 +154,3 @@ def _whole(least: int, most: int) -> Schema:
 
 def _pattern(pattern: str) -> Schema:
     return {"type": "string", "pattern": f"^(?:{pattern})$"}
-
-
-def _object(properties: Mapping[str, Schema], required: Iterable[str] = ()) -> Schema:
-    return {
-        "type": "object",
-        "properties": dict(properties),
-        "required": list(required),
-        "additionalProperties": False,
-    }
-
-
-def _ref(name: str) -> Schema:
-    return {"$ref": f"#/$defs/{name}"}

@@ -6,13 +6,14 @@ and JSON paths are judged when the file is read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, get_args
 
 from llmproxy.answer import Finish
 from llmproxy.conditions.reading import when_schema
 from llmproxy.faults.schema import effect_schema
 from llmproxy.kinds import UPSTREAM_NAME
+from llmproxy.members import object_schema, ref
 from llmproxy.rules import scripts
 from llmproxy.rules.paces import pace_schema
 from llmproxy.rules.reading import LONGEST_NAME, MOST_REPLIES, MOST_RULES, MOST_TIMES
@@ -46,7 +47,7 @@ _FAILURE: Schema = {
 def rules_schema() -> tuple[Schema, dict[str, Schema]]:
     """What stands at ``rules:``, and the definitions that it refers to."""
     when, definitions = when_schema()
-    item = {"anyOf": [_ref("rule"), {**_FILE, "description": "a file of rules"}]}
+    item = {"anyOf": [ref("rule"), {**_FILE, "description": "a file of rules"}]}
     node = {
         "description": "who gets which answer: tried in order, the first that holds answers",
         "type": ["array", "null"],
@@ -59,13 +60,13 @@ def rules_schema() -> tuple[Schema, dict[str, Schema]]:
             "description": "a text, or what the reply is",
             "anyOf": [
                 _TEXT,
-                *map(_ref, ("rule_said", "rule_raw", "rule_recorded", "rule_forward")),
+                *map(ref, ("rule_said", "rule_raw", "rule_recorded", "rule_forward")),
             ],
         },
         "rule_said": _said(),
-        "rule_raw": _object({"raw": _raw()}, ("raw",)),
+        "rule_raw": object_schema({"raw": _raw()}, ("raw",)),
         "rule_recorded": _recorded(),
-        "rule_forward": _object({"forward": dict(UPSTREAM_NAME.schema)}, ("forward",)),
+        "rule_forward": object_schema({"forward": dict(UPSTREAM_NAME.schema)}, ("forward",)),
         "rule_pace": pace_schema(),
         "rule_error": _failure(scripts.ERROR),
         "rule_stream_error": _failure(scripts.STREAM_ERROR),
@@ -74,7 +75,7 @@ def rules_schema() -> tuple[Schema, dict[str, Schema]]:
 
 
 def _rule(when: Schema) -> Schema:
-    replies = {"type": "array", "items": _ref("rule_reply"), "minItems": 1}
+    replies = {"type": "array", "items": ref("rule_reply"), "minItems": 1}
     properties = {
         "name": {
             "type": "string",
@@ -83,7 +84,7 @@ def _rule(when: Schema) -> Schema:
             "description": "stands in the journal and in x-llmproxy-rule",
         },
         "when": {**when, "description": "all of it must hold; without it the rule always answers"},
-        "reply": _ref("rule_reply"),
+        "reply": ref("rule_reply"),
         "replies": {
             **replies,
             "maxItems": MOST_REPLIES,
@@ -106,15 +107,15 @@ def _rule(when: Schema) -> Schema:
             "maximum": MOST_TIMES,
             "description": "how often the rule answers in a session",
         },
-        "pace": {**_ref("rule_pace"), "description": "when the chunks of its replies leave"},
-        "fault": {**_ref("fault_effect"), "description": "what its replies suffer on their way"},
+        "pace": {**ref("rule_pace"), "description": "when the chunks of its replies leave"},
+        "fault": {**ref("fault_effect"), "description": "what its replies suffer on their way"},
     }
     either = {"oneOf": [{"required": ["reply"]}, {"required": ["replies"]}]}
-    return {**_object(properties), **either}
+    return {**object_schema(properties), **either}
 
 
 def _said() -> Schema:
-    call = _object(
+    call = object_schema(
         {"name": _TEXT, "arguments": {}, "id": _TEXT, "custom": {"type": "boolean"}}, ("name",)
     )
     properties = {
@@ -124,9 +125,9 @@ def _said() -> Schema:
         "refusal": _TEXT,
         "tool_calls": {"type": "array", "items": call},
         "finish": _words(get_args(Finish)),
-        "usage": _object(dict.fromkeys(scripts.USAGE, _WHOLE)),
-        "error": _ref("rule_error"),
-        "stream_error": _ref("rule_stream_error"),
+        "usage": object_schema(dict.fromkeys(scripts.USAGE, _WHOLE)),
+        "error": ref("rule_error"),
+        "stream_error": ref("rule_stream_error"),
         "after_chunks": {**_WHOLE, "description": "of a stream, before stream_error"},
         "echo": {"type": "boolean", "description": "say what the user said"},
         "json_schema": {
@@ -136,7 +137,7 @@ def _said() -> Schema:
     }
     excluded = [{"required": ["template", name]} for name in scripts.BESIDE_TEMPLATE]
     return {
-        **_object(properties),
+        **object_schema(properties),
         "minProperties": 1,
         "not": {"anyOf": excluded},
         "dependentRequired": {"after_chunks": ["stream_error"]},
@@ -150,7 +151,7 @@ def _raw() -> Schema:
         "body": {"not": {"type": "null"}, "description": "a text, or a value that is sent as JSON"},
         "template": _TEMPLATE,
     }
-    return {**_object(properties), "not": {"required": ["body", "template"]}}
+    return {**object_schema(properties), "not": {"required": ["body", "template"]}}
 
 
 def _recorded() -> Schema:
@@ -158,7 +159,7 @@ def _recorded() -> Schema:
         "cassette": _FILE,
         "interaction": {"type": "integer", "minimum": 1, "maximum": MOST_INTERACTIONS},
         "recorded": {"const": True, "description": "what the cassettes answer"},
-        "stream_error": _ref("rule_stream_error"),
+        "stream_error": ref("rule_stream_error"),
         "after_chunks": _WHOLE,
     }
     known: list[Schema] = [
@@ -166,26 +167,13 @@ def _recorded() -> Schema:
         {"required": ["cassette", "interaction"], "properties": {"recorded": False}},
     ]
     needs = {"dependentRequired": {"after_chunks": ["stream_error"]}}
-    return {**_object(properties), "oneOf": known, **needs}
+    return {**object_schema(properties), "oneOf": known, **needs}
 
 
 def _failure(names: Iterable[str]) -> Schema:
     members = {name: _FAILURE.get(name, _WHOLE) for name in names}
-    return {"anyOf": [_FAILURE["status"], _TEXT, _object(members)]}
-
-
-def _object(properties: Mapping[str, Schema], required: Iterable[str] = ()) -> Schema:
-    return {
-        "type": "object",
-        "properties": dict(properties),
-        "required": list(required),
-        "additionalProperties": False,
-    }
+    return {"anyOf": [_FAILURE["status"], _TEXT, object_schema(members)]}
 
 
 def _words(words: Iterable[str]) -> Schema:
     return {"enum": list(words)}
-
-
-def _ref(name: str) -> Schema:
-    return {"$ref": f"#/$defs/{name}"}
