@@ -17,7 +17,7 @@ from llmproxy.cassette import Cassette
 from llmproxy.interaction import Interaction
 from llmproxy.service import Service
 from serve import mocking, recording, replaying
-from sockets import Answer, Seen, ask, upstream
+from sockets import Answer, Client, Seen, ask, upstream
 from test_synthesizer import JSON, body, chat, said
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -332,3 +332,123 @@ limits:
             429,
             "rate_limit_error",
         )
+
+
+# What an attacker found
+
+
+async def measured(_seen: Seen, writer: asyncio.StreamWriter) -> None:
+    """A whole reply that tells what it used."""
+    content = b'{"model": "m", "usage": {"prompt_tokens": 1000, "completion_tokens": 500}}'
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    writer.write(head % len(content) + content)
+
+
+async def test_what_a_forwarded_reply_used_is_counted_when_it_has_come(tmp_path: Path) -> None:
+    limits = "limits: [{strategy: fixed-window, tokens: {total: 3000 per 1h, charge: settled}}]"
+    async with upstream(measured) as there:
+        async with recording(there.url, tmp_path / "run.db", weather=limits) as service:
+            statuses = [(await chat(service, n=number)).status for number in range(1, 4)]
+            assert statuses == [200, 200, 429]
+            (first, *_) = service.journal.entries()
+    assert (first["input_tokens"], first["output_tokens"]) == (1000, 500)
+
+
+@pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204)])
+async def test_a_reply_without_a_body_gets_none_from_a_fault(
+    method: str, status: int, tmp_path: Path
+) -> None:
+    async def bodiless(_seen: Seen, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 %d OK\r\nContent-Type: text/event-stream\r\n\r\n" % status)
+        writer.close()
+
+    fault = 'x-llmproxy-fault: {"error_event": {"status": 500, "after_chunk": 0}}'
+    async with upstream(bodiless) as there:
+        async with recording(there.url, tmp_path / "run.db") as service:
+            async with Client(service.url) as client:
+                first = await client.ask("/v1/x", b"", fault, method=method)
+                assert (first.status, first.body) == (status, b"")
+                second = await client.ask("/v1/_llmproxy/health", b"", method="GET")
+                assert second.status == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/_llmproxy/sessions/reset", "/s/a/_llmproxy/config", "//_llmproxy/x", "/v1/%5Fllmproxy"],
+)
+async def test_a_control_route_under_a_prefix_reaches_no_provider(
+    path: str, tmp_path: Path
+) -> None:
+    async with upstream(measured) as there:
+        async with recording(there.url, tmp_path / "run.db") as service:
+            answer = await ask(service.url, path, b"{}", "Authorization: Bearer the-token")
+            assert answer.status == 404
+            assert b"own routes stand at" in answer.body
+        assert not there.seen
+
+
+async def test_who_left_the_queue_has_no_place_in_it_and_is_not_sent_on(tmp_path: Path) -> None:
+    go = asyncio.Event()
+
+    async def slow(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        await go.wait()
+        await measured(seen, writer)
+
+    async with upstream(slow) as there:
+        limits = "limits: [{concurrency: 1, queue: 1}]"
+        async with recording(there.url, tmp_path / "run.db", weather=limits) as service:
+            first = asyncio.create_task(chat(service))
+            while not there.seen:  # noqa: ASYNC110  # there is no event to wait for
+                await asyncio.sleep(0.001)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(chat(service, n=2), 0.05)
+            while service.journal.in_flight > 1:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            waiting = asyncio.create_task(chat(service, n=3))
+            while service.journal.in_flight < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+            go.set()
+            assert [(await each).status for each in (first, waiting)] == [200, 200]
+        assert len(there.seen) == 2
+
+
+async def test_what_a_limit_or_fault_puts_in_a_place_says_that_it_is_an_error() -> None:
+    async with mocking(weather="limits: [{for: {session: b}, strategy: always}]") as service:
+        faulty = await chat(service, "x-llmproxy-fault: 503")
+        limited = await chat(service, "x-llmproxy-session: b")
+        labels = [answer.header("x-llmproxy-source") for answer in (faulty, limited)]
+        assert labels == ["error", "error"]
+        assert [entry["source"] for entry in service.journal.entries()] == labels
+
+
+async def test_no_key_is_kept_for_a_client_of_a_limit() -> None:
+    key = "sk-" + "proj" * 10
+    limits = "limits: [{for: {model: any, path: any}, requests: 100 per minute}]"
+    async with mocking(weather=limits) as service:
+        await chat(service, f"Authorization: Bearer {key}", model=key)
+        shown = await ask(service.url, "/_llmproxy/limits", b"", method="GET")
+    assert shown.status == 200
+    assert key not in shown.body.decode()
+
+
+async def test_many_slow_regexes_take_no_longer_than_one_may(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bad = "  - {for: {text: {regex: '^(a|aa)+$'}}, error: 500}\n"
+    evil = [{"role": "user", "content": "a" * 60 + "!"}]
+    async with mocking(weather="faults:\n" + bad * 200) as service:
+        began = time.monotonic()
+        assert (await chat(service, messages=evil)).status == 200
+        assert time.monotonic() - began < 5
+    assert "a limit or fault was passed over" in caplog.text
+
+
+async def test_a_slow_reply_that_nobody_waits_for_is_recorded_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "run.db"
+    async with upstream(measured) as there:
+        async with recording(there.url, path, weather="faults: [{slow: 30s}]") as service:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(chat(service), 0.2)
+            while service.journal.in_flight:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    assert len(kept(path)) == 1

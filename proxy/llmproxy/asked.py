@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from llmproxy import dialects
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from llmproxy.inquiry import Inquiry
 
 
+def _never() -> bool:
+    return False
+
+
 class Asked:
     """A request and what was learnt of it.
 
@@ -25,10 +29,11 @@ class Asked:
     gathers why a responder had no answer, for the miss. ``conditional`` says that a header
     asks for a part of the answer. ``inquiry`` is what a dialect reads in it, once it was read;
     ``rules`` is how many rules were tried, ``fault`` what the rule that answered does to its reply.
+    ``gone`` says whether the client has left.
     """
 
     __slots__ = (
-        "_dialect", "conditional", "fault", "inquiry", "ours", "redacted", "request", "rules", "why",
+        "_dialect", "conditional", "fault", "gone", "inquiry", "ours", "redacted", "request", "rules", "why",
     )  # fmt: skip
 
     def __init__(self, request: Request, redacted: Redacted, ours: str) -> None:
@@ -38,6 +43,7 @@ class Asked:
         self.why = ""
         self.rules = 0
         self.fault: Effect | None = None
+        self.gone: Callable[[], bool] = _never
         self.inquiry: Inquiry | None = None
         self.conditional = any(name.lower() in CONDITIONS for name, _ in request.headers)
         self._dialect: Dialect | Literal[False] | None = False

@@ -17,7 +17,7 @@ from llmproxy.asked import Asked
 from llmproxy.conditions.logic import Always
 from llmproxy.configuration import Configuration
 from llmproxy.dialects.dialect import Dialect, header
-from llmproxy.dressing import later, with_lines
+from llmproxy.dressing import is_stream, later, with_lines
 from llmproxy.errors import BadRequest
 from llmproxy.faults import bodies
 from llmproxy.faults.fault import (
@@ -48,6 +48,7 @@ from llmproxy.maker import Maker
 from llmproxy.sessions import Sessions
 from llmproxy.spoiling import Spoiled
 from llmproxy.synthesis.scripted import Failure
+from llmproxy.wire import has_no_body
 
 Answer = Callable[[Asked], Awaitable[Reply]]
 
@@ -156,7 +157,7 @@ class Dresser:
         effect = stroke.effect
         if isinstance(effect, Refuse):
             failure = stroke.rng.choice(effect.failures)
-            return replace(self._maker.fail(inquiry, failure), rule="")
+            return self._maker.fail(inquiry, failure, source="error")
         at = effect.at_most if isinstance(effect, Hang) else 0.0
         return Reply("error", 0, "", (), at, (), ended_at=at, end="reset")
 
@@ -170,6 +171,7 @@ class Dresser:
             own = Fault(f"rule {reply.rule}", Always(), Plan(), asked.fault, key=key)
             strokes = [_Stroke(own.name, asked.fault, chance(own, number)), *strokes]
         dialect = asked.dialect or dialects.DEFAULT
+        strokes = [stroke for stroke in strokes if _concerns(stroke.effect, reply, asked)]
         for stroke in strokes:
             reply = self._struck(reply, stroke, asked, dialect)
         entry.fault = ", ".join(stroke.name for stroke in strokes)
@@ -199,18 +201,32 @@ class Dresser:
     def _limited(self, refused: Reading, inquiry: Inquiry, entry: Entry) -> Reply:
         entry.limited = refused.limit.place
         failure = Failure(problem(inquiry.dialect, refused))
-        reply = self._maker.fail(inquiry, failure)
-        lines = self.limiter.headers(inquiry.dialect, (refused,))
-        return with_lines(replace(reply, source="error"), lines)
+        reply = self._maker.fail(inquiry, failure, source="error")
+        return with_lines(reply, self.limiter.headers(inquiry.dialect, (refused,)))
 
     def _within(self, admitted: Pass, reply: Reply, inquiry: Inquiry) -> Reply:
         """The reply with the lines of its limits, which are told when it has left."""
         lines = admitted.headers(inquiry.dialect)
-        return replace(with_lines(reply, lines), done=partial(admitted.end, reply.facts))
+        return replace(with_lines(reply, lines), done=partial(_end, admitted, reply))
+
+
+def _end(admitted: Pass, reply: Reply) -> None:
+    admitted.end(reply.facts if reply.final is None else reply.final())
 
 
 def _is_live(reply: Reply) -> bool:
     return not isinstance(reply.chunks, tuple)
+
+
+def _concerns(effect: Effect, reply: Reply, asked: Asked) -> bool:
+    """Whether there is anything about a reply that an effect could spoil."""
+    if isinstance(effect, Output):
+        return reply.source in ("synthesized", "rule")
+    if isinstance(effect, InBody):
+        if has_no_body(asked.request.method, reply.status):
+            return False
+        return effect.kind != "error_event" or is_stream(reply)
+    return True
 
 
 def _frame(failure: Failure | None, dialect: Dialect, asked: Asked) -> bytes:

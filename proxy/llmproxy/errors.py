@@ -45,6 +45,10 @@ class BadRequest(LlmproxyError):
     code = "llmproxy_bad_request"
 
 
+class ClientLeft(BadRequest):
+    """Nobody waits for the answer any more."""
+
+
 class RequestTooLarge(BadRequest):
     """The request's body is above ``max_request``."""
 

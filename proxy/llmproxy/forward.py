@@ -21,9 +21,10 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from llmproxy import dialects
 from llmproxy.addressing import Address, relative_path, rewrite_origin, target_url
 from llmproxy.errors import StreamBroken, UpstreamFailed, UpstreamTimeout
-from llmproxy.interaction import Chunk, End, Headers, Reply, Request
+from llmproxy.interaction import NO_FACTS, Chunk, End, Facts, Headers, Reply, Request
 from llmproxy.recorder import Captured, Recorder
 from llmproxy.wire import HOP_BY_HOP
 
@@ -32,6 +33,9 @@ MAX_LINE = 64 * 1024
 
 ONE_CHUNK_BELOW = 64 * 1024
 """A JSON body with a content-length below this many bytes is gathered and passed on as one chunk."""
+
+LONGEST_TAIL = 32 * 1024
+"""Bytes of a reply's end out of which its tokens are read."""
 
 NOT_FORWARDED = HOP_BY_HOP | {"host", "accept-encoding", "content-length", "expect"}
 POINTS_BACK = frozenset({"location", "x-goog-upload-url", "operation-location"})
@@ -122,6 +126,7 @@ class Forwarder:
             head_at=exchange.head_at,
             chunks=exchange.chunks(),
             client_left=exchange.client_left,
+            final=exchange.facts,
         )
 
     async def _send(self, request: Request, address: Address) -> aiohttp.ClientResponse:
@@ -197,6 +202,7 @@ class Exchange:
         self.headers: Headers = tuple((_str(n), _str(v)) for n, v in response.raw_headers)
         self._kept: list[tuple[float, bytes]] = []
         self._kept_bytes = 0
+        self._tail = b""
         self._give_up_at: float | None = None
         self._give_up_bytes = 0
 
@@ -205,6 +211,17 @@ class Exchange:
         bounded = self._settings.on_disconnect == "finish"
         self._give_up_at = monotonic() + (self._settings.disconnect_time if bounded else 0.0)
         self._give_up_bytes = self._kept_bytes + self._settings.disconnect_bytes
+
+    def facts(self) -> Facts:
+        """What the reply told of model and tokens, as far as its end or a short body tells it."""
+        request = self._request
+        path, query = request.path, request.query
+        dialect = dialects.of(request.method, path, request.headers, query) or dialects.DEFAULT
+        kind = self._response.headers.get("content-type", "")
+        whole = self._kept_bytes <= len(self._tail)
+        if "content-encoding" in self._response.headers or not (whole or "stream" in kind):
+            return NO_FACTS
+        return dialect.read_facts(path, b"", kind, self._tail)
 
     async def chunks(self) -> AsyncIterator[Chunk]:
         """The body as it comes.
@@ -288,6 +305,7 @@ class Exchange:
 
     def _tap(self, chunk: Chunk) -> None:
         self._kept_bytes += len(chunk.data)
+        self._tail = (self._tail + chunk.data)[-LONGEST_TAIL:]
         if self._recorder is None:
             return
         if self._kept_bytes <= self._settings.max_kept:

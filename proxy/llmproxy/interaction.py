@@ -185,7 +185,7 @@ class Reply:
     names the rule that answered, ``facts`` are what is known of its model and tokens.
     ``head`` may hold status line, ``headers`` and ``labels`` as bytes already. ``status`` 0 is
     no answer at all: the connection breaks at ``head_at``. ``done`` is told when the reply has
-    left, or never will.
+    left, or never will; ``final`` then says what became known of a live one.
     """
 
     source: Source
@@ -203,4 +203,5 @@ class Reply:
     facts: Facts = NO_FACTS
     client_left: Callable[[], None] | None = None
     done: Callable[[], None] | None = None
+    final: Callable[[], Facts] | None = None
     head: bytes = b""

@@ -7,15 +7,18 @@ and what a reply used in the end.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from time import monotonic
 from typing import Protocol, TypeVar
 
 from llmproxy.asked import Asked
 from llmproxy.conditions.condition import Condition, Slow
+from llmproxy.errors import ClientLeft
 from llmproxy.inquiry import Inquiry
 from llmproxy.interaction import Facts, Headers
 from llmproxy.limits.bucket import Bucket, admit
@@ -26,9 +29,18 @@ from llmproxy.limits.target import ClientLimit
 from llmproxy.maker import Maker
 from llmproxy.prompt import Prompt
 from llmproxy.redaction import is_credential_header
+from llmproxy.rules.deciding import DEAR
 
-PATIENCE = 0.05
+log = logging.getLogger("llmproxy")
+
+PATIENCE = 0.01
 """Seconds that a regex in ``for:`` may take."""
+
+ALL = 0.05
+"""Seconds that the dear conditions of all limits, or of all faults, may take for one request."""
+
+LOOK_EVERY = 0.5
+"""Seconds between two looks for a client that waits its turn."""
 
 BYTES_A_TOKEN = 4
 """What a request counts that is no prompt, as an estimate."""
@@ -45,13 +57,30 @@ A = TypeVar("A", bound=_Aimed)
 def concerned(all_of_them: Sequence[A], inquiry: Inquiry) -> list[A]:
     """Those that are for this request; one whose regex takes too long is not."""
     found = []
+    until = 0.0
     for each in all_of_them:
+        patience = PATIENCE
         try:
-            if each.when.holds(inquiry, PATIENCE):
+            if each.when.cost >= DEAR:
+                until = until or monotonic() + ALL
+                patience = min(patience, until - monotonic())
+                if patience <= 0:
+                    raise Slow("all conditions together took too long")
+            if each.when.holds(inquiry, patience):
                 found.append(each)
-        except Slow:
-            continue
+        except Slow as slow:
+            _warn(slow)
     return found
+
+
+@lru_cache(maxsize=100)
+def _warned(_minute: int, said: str) -> None:
+    log.warning("a limit or fault was passed over on a request: for: %s", said)
+
+
+def _warn(slow: Slow) -> None:
+    """Once a minute for each reason."""
+    _warned(int(monotonic() // 60), str(slow))
 
 
 def _credentials(asked: Asked) -> tuple[str, ...]:
@@ -109,12 +138,16 @@ class Limiter:
 
         ``limits`` are those that are for it.
         """
-        if self._version != inquiry.current.version:
+        if self._version < inquiry.current.version:
             self._version = inquiry.current.version
             kept = inquiry.current.configuration.limits
             self.meters.keep(each.limit for each in kept)
         credentials = _credentials(asked)
-        buckets = [self.meters.bucket(e.limit, e.client(inquiry, credentials)) for e in limits]
+        shown = asked.redacted.shown
+        buckets = [
+            self.meters.bucket(each.limit, each.client(inquiry, credentials, shown))
+            for each in limits
+        ]
         entering, most = await self._tokens(buckets, inquiry)
         begun: list[Bucket] = []
         try:
@@ -151,9 +184,12 @@ class Limiter:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue.append(turn)
         try:
-            await turn
+            while not turn.done():
+                await asyncio.wait((turn,), timeout=LOOK_EVERY)
+                if asked.gone():
+                    raise ClientLeft("the client left while it waited for its turn")
             asked.request = replace(asked.request, received_at=monotonic())
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, ClientLeft):
             if turn.done() and not turn.cancelled():  # its turn had come: it is the next one's
                 self.leave(bucket)
             else:

@@ -88,9 +88,11 @@ class Maker:
         except Refused as error:
             return making.refuse(error.problem)
 
-    def fail(self, inquiry: Inquiry, failure: Failure, at: float = 0.0) -> Reply:
+    def fail(
+        self, inquiry: Inquiry, failure: Failure, at: float = 0.0, source: Source = "rule"
+    ) -> Reply:
         """The provider's error, whatever is asked, after ``at`` seconds."""
-        return self._making(inquiry, "rule").refuse(failure.problem, failure.headers, at)
+        return self._making(inquiry, source).refuse(failure.problem, failure.headers, at)
 
     async def entering(self, inquiry: Inquiry, prompt: Prompt) -> int:
         """The tokens of a prompt."""

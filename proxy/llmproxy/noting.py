@@ -95,6 +95,16 @@ async def note_facts(
         entry.facts = await asyncio.get_running_loop().run_in_executor(aside, read)
 
 
+def note_final(entry: Entry, facts: Facts) -> None:
+    """Note the tokens that a live reply told of by its end."""
+    known = entry.facts
+    entry.facts = replace(
+        known,
+        input_tokens=facts.input_tokens if known.input_tokens is None else known.input_tokens,
+        output_tokens=facts.output_tokens if known.output_tokens is None else known.output_tokens,
+    )
+
+
 def said(asked: Asked) -> tuple[tuple[str, str], ...]:
     """The request without its secrets, cut, for a log that may show prompts."""
     headers = json.dumps(dict(asked.redacted.headers), ensure_ascii=False)[:MOST_PROMPT]

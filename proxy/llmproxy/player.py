@@ -8,6 +8,7 @@ out as they come. A reply that ended in a broken connection ends in one again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterable, Sequence
 from time import monotonic
 
@@ -46,11 +47,15 @@ async def play(
     if not stayed or not reply.status:
         entry.note = entry.note or ("" if stayed else "client left")
         wire.abort_before(web_request)
+        await _read_on(reply)
         return wire
     await wire.prepare(web_request)
     entry.first_byte = monotonic()
     try:
-        if not isinstance(reply.chunks, tuple):
+        if bodiless and not isinstance(reply.chunks, tuple):
+            await _read_to_its_end(reply.chunks)
+            await wire.write_eof()
+        elif not isinstance(reply.chunks, tuple):
             await _play_live(reply, reply.chunks, wire, entry)
         elif bodiless:
             await wire.write_eof()
@@ -64,6 +69,20 @@ async def play(
         wire.abort()
         raise
     return wire
+
+
+async def _read_on(reply: Reply) -> None:
+    """Read a live reply that nobody waits for any more, as far as its source wishes."""
+    if not isinstance(reply.chunks, tuple):
+        if reply.client_left is not None:
+            reply.client_left()
+        await _read_to_its_end(reply.chunks)
+
+
+async def _read_to_its_end(chunks: AsyncIterable[Chunk]) -> None:
+    with contextlib.suppress(StreamBroken):
+        async for _ in chunks:
+            pass
 
 
 async def _until_head(

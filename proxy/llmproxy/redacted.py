@@ -110,6 +110,10 @@ class Redacted:
         """The path as the client asked for it."""
         return self._redacting.redactor.path(self._request.path, self.credentials)
 
+    def shown(self, text: str) -> str:
+        """A text of the request, without its secrets."""
+        return self._redacting.redactor.path(text, self.credentials)
+
     def at(self, upstream: str, path: str, *, headers: bool = True) -> RecordedRequest:
         """The request as kept for ``upstream`` and the path relative to its base.
 

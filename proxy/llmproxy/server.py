@@ -16,18 +16,19 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
+from urllib.parse import unquote
 
 from aiohttp import web
 
 from llmproxy import dialects
 from llmproxy.addressing import cut_absolute, split_session
 from llmproxy.asked import Asked
-from llmproxy.control import Control
+from llmproxy.control import PREFIX, Control
 from llmproxy.dresser import Dresser
 from llmproxy.errors import BadRequest, LlmproxyError, RequestTooLarge
-from llmproxy.interaction import Headers, Problem, Reply, Request
+from llmproxy.interaction import Facts, Headers, Problem, Reply, Request
 from llmproxy.journal import Entry, Journal
-from llmproxy.noting import Noting, echoing, note_facts, note_id, said
+from llmproxy.noting import Noting, echoing, note_facts, note_final, note_id, said
 from llmproxy.player import play
 from llmproxy.redacted import Redacted, Redacting
 from llmproxy.responders import Responder, error_reply
@@ -64,9 +65,10 @@ class Proxy:
             return await self._controlled(web_request, path)
         entry = self.journal.open(web_request.method)
         done: Callable[[], None] | None = None
+        final: Callable[[], Facts] | None = None
         try:
             reply, received_at = await self._reply(web_request, entry)
-            done = reply.done
+            done, final = reply.done, reply.final
             entry.source, entry.miss, entry.rule = reply.source, reply.miss, reply.rule
             if reply.match is not None:
                 entry.match = reply.match.level + ("*" if reply.match.generated else "")
@@ -80,6 +82,8 @@ class Proxy:
         finally:
             if done is not None:
                 done()
+            if final is not None:
+                note_final(entry, final())
             self.journal.close(entry)
 
     async def _controlled(self, web_request: web.BaseRequest, path: str) -> web.StreamResponse:
@@ -112,7 +116,7 @@ class Proxy:
                 web_request.method, target, web_request.headers, headers
             )
             self.journal.begin(entry)
-            if refused := _refused_by_http(web_request):
+            if refused := _refused_by_http(web_request) or _strayed(path):
                 return refused, monotonic()
             body = await _read_body(web_request, self.max_request)
             request = Request(
@@ -128,8 +132,14 @@ class Proxy:
             entry.received = len(body)
             if self.journal.prompts:
                 entry.prompt = said(asked)
+            asked.gone = partial(_is_gone, web_request)
             reply = await self.dresser(asked, entry, self._choose)
-            await note_facts(entry, reply, asked, redactor, self.aside)
+            try:
+                await note_facts(entry, reply, asked, redactor, self.aside)
+            except BaseException:
+                if reply.done is not None:
+                    reply.done()
+                raise
             return reply, asked.request.received_at
         except LlmproxyError as error:
             return _problem_reply(error, _dialect(web_request, target, headers)), monotonic()
@@ -234,6 +244,20 @@ def _refused_by_http(web_request: web.BaseRequest) -> Reply | None:
 
 def _upgrades(web_request: web.BaseRequest) -> bool:
     return web_request.headers.get("Upgrade", "").lower() == "websocket"
+
+
+def _is_gone(web_request: web.BaseRequest) -> bool:
+    return web_request.transport is None or web_request.transport.is_closing()
+
+
+def _strayed(path: str) -> Reply | None:
+    """The answer to a control route under a prefix: no provider shall see it, or its token."""
+    if "llmproxy" not in path and "%" not in path:
+        return None
+    if PREFIX.strip("/") not in unquote(path).lower().split("/"):
+        return None
+    message = f"llmproxy's own routes stand at {PREFIX}, without a prefix before it"
+    return error_reply(Problem(404, message, code="llmproxy_control"), None)
 
 
 def _preflight(wanted: str) -> Reply:

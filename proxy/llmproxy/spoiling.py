@@ -7,8 +7,9 @@ whole, however late or little of it the client gets.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 
 from llmproxy.errors import StreamBroken
@@ -31,7 +32,12 @@ class Spoiled:
         """The live reply, its head held back; what comes meanwhile is read."""
         assert not isinstance(reply.chunks, tuple)
         pump = self._pump(reply.chunks)
-        return replace(reply, head_at=reply.head_at + seconds, chunks=pump.chunks())
+        return replace(
+            reply,
+            head_at=reply.head_at + seconds,
+            chunks=pump.chunks(),
+            client_left=partial(_left, pump, reply.client_left),
+        )
 
     def by(self, machine: Machine, reply: Reply, received_at: float) -> Reply:
         """The live reply, changed by ``machine``; ``received_at`` is the request's."""
@@ -53,6 +59,12 @@ class Spoiled:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return pump
+
+
+def _left(pump: _Pump, client_left: Callable[[], None] | None) -> None:
+    pump.leave()
+    if client_left is not None:
+        client_left()
 
 
 class _Pump:

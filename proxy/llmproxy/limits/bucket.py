@@ -101,6 +101,12 @@ class Bucket:
         """How each count stands."""
         return tuple((meter.measure, meter.standing(now)) for meter in self.meters)
 
+    def rename(self, limit: Limit) -> None:
+        """The same limit was read again, perhaps from another place of its file."""
+        self.limit = limit
+        for meter in self.meters:
+            meter.limit = limit
+
     def reset(self) -> None:
         """Begin all counts anew, except of what still runs."""
         for meter in self.meters:

@@ -49,6 +49,8 @@ class Meters:
             bucket = self._buckets[place] = Bucket(limit)
         else:
             self._buckets.move_to_end(place)
+            if bucket.limit is not limit:
+                bucket.rename(limit)
         return bucket
 
     def reset(self, limit: Limit | None = None, key: Hashable | None = None) -> int:

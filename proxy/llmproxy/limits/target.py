@@ -34,9 +34,11 @@ class ClientLimit:
     when: Condition
     each: tuple[str, ...] = ()
 
-    def client(self, subject: Subject, credentials: Sequence[str]) -> Hashable:
-        """Whose count a request moves."""
-        return tuple(EACH[name](subject, credentials) for name in self.each)
+    def client(
+        self, subject: Subject, credentials: Sequence[str], shown: Callable[[str], str]
+    ) -> Hashable:
+        """Whose count a request moves; ``shown`` takes secrets out of what is kept for it."""
+        return tuple(shown(EACH[name](subject, credentials)) for name in self.each)
 
 
 def key_digest(credentials: Sequence[str]) -> str:

@@ -54,7 +54,7 @@ Repace = Callable[[PaceSettings], PaceSettings]
 """What somebody who wrote a reply changes of its pace."""
 
 _LABELS: Mapping[Source, Headers] = {
-    source: (("x-llmproxy-source", source),) for source in ("synthesized", "rule")
+    source: (("x-llmproxy-source", source),) for source in ("synthesized", "rule", "error")
 }
 _JSON: Headers = (("content-type", "application/json"),)
 _STREAM: Headers = (("cache-control", "no-cache"), ("x-accel-buffering", "no"))

@@ -250,12 +250,16 @@ def _replies(said: Data) -> dict[str, dict[str, Any]]:
 
 
 def limits_of(changes: Changes) -> dict[str, dict[str, Any]]:
-    """The limit of each endpoint that has one, in the order of ``ENDPOINTS``."""
+    """The limit of each endpoint that has one, in the order of ``ENDPOINTS``.
+
+    A disabled endpoint has none: there it says so before anything is counted.
+    """
     found = {}
     for name in ENDPOINTS:
+        own = changes.at(name)
         said = {field: default for field, (default, _) in RATE_LIMIT.items()}
-        said |= changes.at(name).get("rateLimit", {})
-        if said["enabled"] and said["strategy"] != "none":
+        said |= own.get("rateLimit", {})
+        if own.get("enabled") is not False and said["enabled"] and said["strategy"] != "none":
             found[name] = {"for": _whom(name), **_limit(said)}
     return found
 

@@ -32,15 +32,18 @@ class DashboardSocket:
     async def __call__(self, conversation: Conversation) -> None:
         talk = _Talk(conversation, self._config)
         served = conversation.served
-        await talk.tell_metrics()
-        await talk.tell_detailed()
-        talk.tell_config()
+        # before anything is awaited: what happens from now on shall be told
         ends = (served.journal.subscribe(talk.hear), served.live.subscribe(talk.tell_config))
-        ticking = asyncio.create_task(talk.tick())
+        ticking: asyncio.Task[None] | None = None
         try:
+            await talk.tell_metrics()
+            await talk.tell_detailed()
+            talk.tell_config()
+            ticking = asyncio.create_task(talk.tick())
             await conversation.listen(talk.answer)
         finally:
-            ticking.cancel()
+            if ticking is not None:
+                ticking.cancel()
             for end in ends:
                 end()
 
