@@ -452,3 +452,10 @@ async def test_a_slow_reply_that_nobody_waits_for_is_recorded_all_the_same(tmp_p
             while service.journal.in_flight:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     assert len(kept(path)) == 1
+
+
+async def test_a_disabled_endpoint_has_no_limits() -> None:
+    weather = "limits: [{strategy: always}]\nfaults: [{for: {session: off}, disabled: true}]"
+    async with mocking(weather=weather) as service:
+        assert (await chat(service, "x-llmproxy-session: off")).status == 503
+        assert (await chat(service)).status == 429

@@ -92,7 +92,8 @@ class Dresser:
         inquiry = self._reader(asked)
         limits, faults = await self._concerned(configuration, inquiry)
         strokes = self._strokes(faults, inquiry, wanted) if faults or wanted else []
-        if not limits:
+        closed = any(isinstance(s.effect, Refuse) and s.effect.closed for s in strokes)
+        if closed or not limits:
             return await self._answered(asked, inquiry, entry, strokes, answer)
         admitted = await self.limiter.admit(limits, asked, inquiry)
         if isinstance(admitted, Reading):

@@ -22,7 +22,10 @@ from llmproxy.synthesis.scripted import Failure
         (" 429 ", Refuse((Failure(problem_of(429)),))),
         ("overloaded", Refuse((Failure(problem_of(529)),))),
         ("Rate-Limit", Refuse((Failure(problem_of(429)),))),
-        ("disabled", Refuse((Failure(problem_of(503, "This endpoint is currently disabled")),))),
+        (
+            "disabled",
+            Refuse((Failure(problem_of(503, "This endpoint is currently disabled")),), closed=True),
+        ),
         ("hang", Hang(600.0)),
         ("timeout", Hang(600.0)),
         ("slow", Slow(5.0, 10.0)),

@@ -66,7 +66,7 @@ def test_a_fault_has_what_its_file_says() -> None:
         ("error: rate_limit", Refuse((Failure(problem_of(429)),))),
         (
             "disabled: true",
-            Refuse((Failure(problem_of(503, "This endpoint is currently disabled")),)),
+            Refuse((Failure(problem_of(503, "This endpoint is currently disabled")),), closed=True),
         ),
         ("hang: true", Hang(600.0)),
         ("hang: 30s", Hang(30.0)),

@@ -64,7 +64,7 @@ def _error(data: object, path: Path, found: list[Finding]) -> Effect | None:
 
 def _disabled(data: object, path: Path, found: list[Finding]) -> Effect | None:
     failure = Failure(problem_of(503, DISABLED))
-    return Refuse((failure,)) if _is_true(data, path, found) else None
+    return Refuse((failure,), closed=True) if _is_true(data, path, found) else None
 
 
 def _hang(data: object, path: Path, found: list[Finding]) -> Effect | None:

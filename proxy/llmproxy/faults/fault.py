@@ -27,9 +27,13 @@ _DRAWS = 2**64
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """An error instead of the reply: one of ``failures``, drawn evenly."""
+    """An error instead of the reply: one of ``failures``, drawn evenly.
+
+    ``closed`` says that there is no endpoint to be limited: it comes before limits.
+    """
 
     failures: tuple[Failure, ...]
+    closed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
