@@ -252,7 +252,7 @@ def _is_gone(web_request: web.BaseRequest) -> bool:
 
 def _strayed(path: str) -> Reply | None:
     """The answer to a control route under a prefix: no provider shall see it, or its token."""
-    if "llmproxy" not in path and "%" not in path:
+    if "%" not in path and "llmproxy" not in path.lower():
         return None
     if PREFIX.strip("/") not in unquote(path).lower().split("/"):
         return None
