@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from llmproxy.control.numbers import encoded
 from llmproxy.entry import Entry
 from llmproxy.interaction import Facts
 from llmproxy.metrics import Metrics, Queue, dashboard, failure
@@ -449,10 +450,11 @@ def test_the_dashboard_gets_everything_over_time(metrics: Metrics) -> None:
     assert each["testDurationSeconds"] == 63.5
 
 
-def test_the_export_in_json_is_what_is_told(metrics: Metrics) -> None:
+async def test_the_export_in_json_is_what_is_told(metrics: Metrics) -> None:
     went_by(metrics)
     now = START + 2
-    assert json.loads(dashboard.as_json(metrics, now)) == dashboard.detailed(metrics, now)
+    told = json.loads(await encoded(dashboard.detailed, metrics, now))
+    assert told == dashboard.detailed(metrics, now)
 
 
 def test_the_export_in_csv_is_a_line_a_second(metrics: Metrics) -> None:

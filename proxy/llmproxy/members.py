@@ -73,6 +73,32 @@ def read_mapping(
     return {}
 
 
+def read_list(
+    data: object,
+    path: Path,
+    found: list[Finding],
+    most: int,
+    noun: str,
+    mend: str = "",
+    more: str = "",
+) -> list[Any]:
+    """The list that stands there, or an empty one; ``noun`` is what is in it.
+
+    ``mend`` is for what is no list, ``more`` for one with more than ``most``.
+    """
+    if data is None:
+        return []
+    if not isinstance(data, list):
+        note(
+            found, path, f"{quote(data)} is not a list; {mend or f'begin each {noun} with a dash'}"
+        )
+        return []
+    if len(data) > most:
+        note(found, path, f"has {len(data):,} {noun}s; at most {most:,}{more}")
+        return []
+    return data
+
+
 def check_members(
     data: Mapping[str, object], path: Path, names: Sequence[str], found: list[Finding]
 ) -> dict[str, object]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ from llmproxy.limits.limit import Limit
 from llmproxy.limits.rate import Rate
 from llmproxy.limits.reading import LIMIT, TOKENS, limit_schema, read_limit
 from llmproxy.limits.strategies import STRATEGIES
+from llmproxy.members import Keys
 
 PATH = ("limits", 0)
 MINUTE = Rate(60, 60.0)
@@ -270,9 +270,9 @@ def test_a_key_is_that_of_the_data_wherever_it_stands() -> None:
 
 def test_equal_limits_of_a_file_have_keys_of_their_own() -> None:
     def keys() -> list[str]:
-        equal: Counter[str] = Counter()
+        given = Keys()
         found: list[Finding] = []
-        limits = [read_limit({"strategy": "always"}, PATH, found, equal=equal) for _ in range(3)]
+        limits = [read_limit({"strategy": "always"}, PATH, found, keys=given) for _ in range(3)]
         return [limit.key for limit in limits if limit is not None]
 
     assert len({*keys()}) == 3

@@ -17,7 +17,7 @@ from llmproxy.faults.failures import ERROR
 from llmproxy.faults.fault import LONGEST_NAME, MOST_FAULTS, Fault, Plan
 from llmproxy.faults.schema import FAULT, LARGEST_SEED, faults_schema
 from llmproxy.findings import Finding, Path, nearest
-from llmproxy.members import NO_VALUE, Keys, Mark, note, read_line, read_whole
+from llmproxy.members import NO_VALUE, Keys, Mark, note, read_line, read_list, read_whole
 from llmproxy.units import quote
 
 __all__ = ["faults_schema", "read_faults"]
@@ -40,16 +40,8 @@ def read_faults(data: object, path: Path, mark: Mark, found: list[Finding]) -> t
         mark: gives ``Fault.place`` of a path.
         found: gets what is wrong.
     """
-    if data is None:
-        return ()
-    if not isinstance(data, list):
-        note(found, path, f"{quote(data)} is not a list; begin each fault with a dash")
-        return ()
-    if len(data) > MOST_FAULTS:
-        note(found, path, f"has {len(data):,} faults; at most {MOST_FAULTS:,}")
-        return ()
-    keys = Keys()
-    read = (_read_fault(item, (*path, n), mark, keys, found) for n, item in enumerate(data))
+    items, keys = read_list(data, path, found, MOST_FAULTS, "fault"), Keys()
+    read = (_read_fault(item, (*path, n), mark, keys, found) for n, item in enumerate(items))
     return tuple(fault for fault in read if fault is not None)
 
 

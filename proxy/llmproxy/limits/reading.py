@@ -6,9 +6,6 @@ its class says in ``members``; whom the limit is for is read elsewhere.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
@@ -26,6 +23,7 @@ from llmproxy.limits.rate import (
 from llmproxy.limits.strategies import DEFAULT, NONE, STRATEGIES
 from llmproxy.members import (
     NO_VALUE,
+    Keys,
     check_members,
     note,
     note_unknown,
@@ -54,7 +52,7 @@ def read_limit(
     path: Path,
     found: list[Finding],
     known_other_keys: Sequence[str] = ("for",),
-    equal: Counter[str] | None = None,
+    keys: Keys | None = None,
 ) -> Limit | None:
     """The limit; None and findings where it cannot be.
 
@@ -63,7 +61,7 @@ def read_limit(
         path: where that is, such as ``("limits", 0)``.
         found: gets what is wrong.
         known_other_keys: what else may stand there and is read elsewhere.
-        equal: one counter for all limits of a file, where each shall have a key of its own.
+        keys: those of one file, where each limit shall have a key of its own.
     """
     before = len(found)
     names = (*known_other_keys, *LIMIT)
@@ -79,7 +77,7 @@ def read_limit(
         values["strategy"] = _check_together(data, values, path, found)
     if len(found) > before:
         return None
-    return Limit(**values, place=dotted(path), key=_key_of(data, equal))
+    return Limit(**values, place=dotted(path), key=(keys or Keys()).next(data))
 
 
 def _read_member(key: str, data: object, path: Path, found: list[Finding]) -> dict[str, Any]:
@@ -203,16 +201,6 @@ def _takers(member: str) -> str:
     """The strategies that take a member."""
     names = [name for name, each in STRATEGIES.items() if member in each.members and name != NONE]
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
-
-
-def _key_of(data: Mapping[str, object], equal: Counter[str] | None) -> str:
-    """By the data and by how many equal ones came before, which is counted."""
-    text = json.dumps(data, sort_keys=True, separators=(",", ":"), default=repr)
-    digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-    if equal is None:
-        return digest
-    equal[digest] += 1
-    return f"{digest}-{equal[digest]}"
 
 
 def limit_schema(others: Mapping[str, Any] | None = None) -> dict[str, Any]:

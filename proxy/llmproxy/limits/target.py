@@ -8,7 +8,6 @@ by a digest, so nothing secret stands in a count.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,8 +17,7 @@ from llmproxy.conditions.whom import read_for
 from llmproxy.findings import Finding, Path
 from llmproxy.limits.limit import Limit
 from llmproxy.limits.reading import read_limit
-from llmproxy.members import NO_VALUE, note, read_mapping
-from llmproxy.units import quote
+from llmproxy.members import NO_VALUE, Keys, note, read_list, read_mapping
 
 ANY = "any"
 MOST_LIMITS = 1_000
@@ -77,27 +75,17 @@ def read_limits(data: object, path: Path, found: list[Finding]) -> tuple[ClientL
         path: where that is.
         found: gets what is wrong.
     """
-    if data is None:
-        return ()
-    if not isinstance(data, list):
-        note(found, path, f"{quote(data)} is not a list; begin each limit with - for:")
-        return ()
-    if len(data) > MOST_LIMITS:
-        note(found, path, f"has {len(data):,} limits; at most {MOST_LIMITS:,}")
-        return ()
-    equal: Counter[str] = Counter()
-    read = (_read(item, (*path, number), found, equal) for number, item in enumerate(data))
+    items, keys = read_list(data, path, found, MOST_LIMITS, "limit"), Keys()
+    read = (_read(item, (*path, number), found, keys) for number, item in enumerate(items))
     return tuple(each for each in read if each is not None)
 
 
-def _read(
-    data: object, path: Path, found: list[Finding], equal: Counter[str]
-) -> ClientLimit | None:
+def _read(data: object, path: Path, found: list[Finding], keys: Keys) -> ClientLimit | None:
     before = len(found)
     members = read_mapping(data, path, found, "{requests: 60 per minute}")
     if len(found) > before:
         return None
-    limit = read_limit(members, path, found, equal=equal)
+    limit = read_limit(members, path, found, keys=keys)
     when, each = read_target(members.get("for", {}), (*path, "for"), found)
     if limit is None or when is None or len(found) > before:
         return None

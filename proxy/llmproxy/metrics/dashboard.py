@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -106,11 +105,6 @@ def detailed(metrics: Metrics, now: float) -> dict[str, Any]:
         },
         "global": _detailed(metrics, metrics.total, now, metrics.streams()),
     }
-
-
-def as_json(metrics: Metrics, now: float) -> str:
-    """The export: what ``detailed`` tells."""
-    return json.dumps(detailed(metrics, now), indent=2)
 
 
 def as_csv(metrics: Metrics, now: float) -> str:

@@ -24,6 +24,7 @@ from llmproxy.members import (
     check_members,
     note,
     read_line,
+    read_list,
     read_mapping,
     read_whole,
     read_word,
@@ -93,17 +94,12 @@ def read_rules(
         mark: gives ``Rule.place`` of a path.
         found: gets what is wrong.
     """
-    if data is None:
-        return ()
-    if not isinstance(data, list):
-        mend = f"write [{data}]" if _is_file_name(data) else "begin each rule with - name:"
-        note(found, path, f"{quote(data)} is not a list; {mend}")
-        return ()
-    if len(data) > MOST_RULES:
-        note(found, path, f"has {len(data):,} rules; at most {MOST_RULES:,}, divide the file")
-        return ()
-    reader = _Reader(mark, found)
-    read = (reader.item(item, (*path, number)) for number, item in enumerate(data))
+    mend = f"write [{data}]" if _is_file_name(data) else "begin each rule with - name:"
+    items, reader = (
+        read_list(data, path, found, MOST_RULES, "rule", mend, ", divide the file"),
+        _Reader(mark, found),
+    )
+    read = (reader.item(item, (*path, number)) for number, item in enumerate(items))
     return tuple(item for item in read if item is not None)
 
 

@@ -7,14 +7,13 @@ time limit is ``pace.max_stream_time``. Its ``GET /`` is not served: that path i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from random import Random
 from typing import Any
 
 from llmproxy.control import config
 from llmproxy.control.route import Call, Refused, Route
 from llmproxy.control.served import Served
 from llmproxy.speeds import ModelSettings
-from llmproxy.synthesis.text import TOKENS, of_length
+from llmproxy.synthesis.text import TOKENS, preview
 from llmproxy.units import format_duration
 
 DEFAULT = "default"
@@ -26,14 +25,10 @@ _DEFAULT_ABOUT = "the speed of models that have none of their own"
 
 async def _lengths(_served: Served, _call: Call) -> dict[str, Any]:
     found: dict[str, Any] = {
-        name: {"token_estimate": tokens, "preview": _preview(name)}
+        name: {"token_estimate": tokens, "preview": preview(name)[:_PREVIEW]}
         for name, tokens in TOKENS.items()
     }
     return {**found, "duration": _DURATION}
-
-
-def _preview(name: str) -> str:
-    return of_length(TOKENS["short"], Random(name), lambda text: len(text.split()))[:_PREVIEW]  # noqa: S311  # words, not secrets
 
 
 def _told(served: Served) -> dict[str, Any]:
