@@ -15,8 +15,8 @@ import pytest
 import make
 from llmproxy.cassette import Cassette
 from llmproxy.interaction import Interaction
-from llmproxy.service import Service
-from serve import mocking, recording, replaying
+from llmproxy.service import Plan, Service, serving
+from serve import configuration, mocking, recording, replaying
 from sockets import Answer, Client, Seen, ask, upstream
 from test_synthesizer import JSON, body, chat, said
 
@@ -459,3 +459,13 @@ async def test_a_disabled_endpoint_has_no_limits() -> None:
     async with mocking(weather=weather) as service:
         assert (await chat(service, "x-llmproxy-session: off")).status == 503
         assert (await chat(service)).status == 429
+
+
+async def test_a_rule_whose_fault_takes_its_place_asks_no_provider(tmp_path: Path) -> None:
+    async with upstream(measured) as there:
+        rules = "rules: [{reply: {forward: gw}, fault: {error: 503}}]"
+        settings = configuration(rules, upstreams={"gw": there.url})
+        async with serving(Plan("mock", settings)) as service:
+            answer = await chat(service)
+        assert (answer.status, answer.header("x-llmproxy-source")) == (503, "error")
+        assert not there.seen

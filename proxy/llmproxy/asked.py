@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from llmproxy.inquiry import Inquiry
 
 
+ASIDE_ABOVE = 64 * 1024
+"""Bodies above this many bytes are worked on in a thread, so that no stream waits for them."""
+
+
 def _never() -> bool:
     return False
 

@@ -9,26 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from random import Random
 
 from llmproxy import dialects
 from llmproxy.asked import Asked
-from llmproxy.conditions.logic import Always
 from llmproxy.configuration import Configuration
 from llmproxy.dialects.dialect import Dialect, header
 from llmproxy.dressing import is_stream, later, with_lines
 from llmproxy.errors import BadRequest
 from llmproxy.faults import bodies
 from llmproxy.faults.fault import (
+    INSTEAD,
     Effect,
     Fault,
     Hang,
     InBody,
     Output,
-    Plan,
     Refuse,
-    Reset,
     Slow,
     chance,
     strikes,
@@ -114,7 +111,7 @@ class Dresser:
         answer: Answer,
     ) -> Reply:
         for stroke in strokes:
-            if isinstance(stroke.effect, Refuse | Hang | Reset):
+            if isinstance(stroke.effect, INSTEAD):
                 entry.fault = stroke.name
                 return self._instead(stroke, inquiry)
             if isinstance(stroke.effect, Output):
@@ -143,15 +140,15 @@ class Dresser:
         for fault in faults:
             number = session.count(("fault", fault.key)) + 1
             if strikes(fault.plan, number, fault.key):
-                found.append(_Stroke(fault.name, fault.effect, chance(fault, number)))
+                rng = chance(fault.key, number, fault.plan.seed)
+                found.append(_Stroke(fault.name, fault.effect, rng))
         if wanted:
             try:
                 effect = read_header(wanted)
             except ValueError as error:
                 raise BadRequest(f"{HEADER}: {error}") from error
             number = session.count(("fault", wanted)) + 1
-            own = Fault(HEADER, Always(), Plan(), effect, key=wanted)
-            found.append(_Stroke(HEADER, effect, chance(own, number)))
+            found.append(_Stroke(HEADER, effect, chance(wanted, number)))
         return found
 
     def _instead(self, stroke: _Stroke, inquiry: Inquiry) -> Reply:
@@ -169,8 +166,8 @@ class Dresser:
         if asked.fault is not None:
             key = f"{reply.rule}/{asked.request.target}"
             number = self._sessions[asked.request.session].count(("fault", key)) + 1
-            own = Fault(f"rule {reply.rule}", Always(), Plan(), asked.fault, key=key)
-            strokes = [_Stroke(own.name, asked.fault, chance(own, number)), *strokes]
+            own = _Stroke(f"rule {reply.rule}", asked.fault, chance(key, number))
+            strokes = [own, *strokes]
         dialect = asked.dialect or dialects.DEFAULT
         strokes = [stroke for stroke in strokes if _concerns(stroke.effect, reply, asked)]
         for stroke in strokes:
@@ -195,7 +192,7 @@ class Dresser:
                 )
             received_at = asked.request.received_at
             return self.spoiled.by(machine, replace(reply, headers=headers), received_at)
-        if isinstance(effect, Refuse | Hang | Reset):  # a rule's own fault
+        if isinstance(effect, INSTEAD):  # a rule's own fault
             return replace(self._instead(stroke, self._reader(asked)), rule=reply.rule)
         return reply
 
@@ -208,11 +205,7 @@ class Dresser:
     def _within(self, admitted: Pass, reply: Reply, inquiry: Inquiry) -> Reply:
         """The reply with the lines of its limits, which are told when it has left."""
         lines = admitted.headers(inquiry.dialect)
-        return replace(with_lines(reply, lines), done=partial(_end, admitted, reply))
-
-
-def _end(admitted: Pass, reply: Reply) -> None:
-    admitted.end(reply.facts if reply.final is None else reply.final())
+        return replace(with_lines(reply, lines), done=admitted.end)
 
 
 def _is_live(reply: Reply) -> bool:

@@ -97,6 +97,11 @@ def later(reply: Reply, seconds: float) -> Reply:
     )
 
 
+def labelled(reply: Reply, labels: Headers, **changes: object) -> Reply:
+    """The reply with further label lines."""
+    return replace(reply, labels=(*reply.labels, *labels), head=b"", **changes)  # type: ignore[arg-type]  # by field name
+
+
 def with_lines(reply: Reply, lines: Headers) -> Reply:
     """The reply with these header lines in place of those of the same names."""
     if not lines:

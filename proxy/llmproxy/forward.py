@@ -11,6 +11,7 @@ import asyncio
 import io
 import time
 import urllib.request
+from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from time import monotonic
@@ -35,7 +36,7 @@ ONE_CHUNK_BELOW = 64 * 1024
 """A JSON body with a content-length below this many bytes is gathered and passed on as one chunk."""
 
 LONGEST_TAIL = 32 * 1024
-"""Bytes of a reply's end out of which its tokens are read."""
+"""Bytes of a reply's end, at the least, out of which its tokens are read."""
 
 NOT_FORWARDED = HOP_BY_HOP | {"host", "accept-encoding", "content-length", "expect"}
 POINTS_BACK = frozenset({"location", "x-goog-upload-url", "operation-location"})
@@ -202,7 +203,8 @@ class Exchange:
         self.headers: Headers = tuple((_str(n), _str(v)) for n, v in response.raw_headers)
         self._kept: list[tuple[float, bytes]] = []
         self._kept_bytes = 0
-        self._tail = b""
+        self._last: deque[bytes] = deque()
+        self._last_bytes = 0
         self._give_up_at: float | None = None
         self._give_up_bytes = 0
 
@@ -218,10 +220,10 @@ class Exchange:
         path, query = request.path, request.query
         dialect = dialects.of(request.method, path, request.headers, query) or dialects.DEFAULT
         kind = self._response.headers.get("content-type", "")
-        whole = self._kept_bytes <= len(self._tail)
+        whole = self._kept_bytes <= self._last_bytes
         if "content-encoding" in self._response.headers or not (whole or "stream" in kind):
             return NO_FACTS
-        return dialect.read_facts(path, b"", kind, self._tail)
+        return dialect.read_facts(path, b"", kind, b"".join(self._last))
 
     async def chunks(self) -> AsyncIterator[Chunk]:
         """The body as it comes.
@@ -305,7 +307,10 @@ class Exchange:
 
     def _tap(self, chunk: Chunk) -> None:
         self._kept_bytes += len(chunk.data)
-        self._tail = (self._tail + chunk.data)[-LONGEST_TAIL:]
+        self._last.append(chunk.data)
+        self._last_bytes += len(chunk.data)
+        while self._last_bytes - len(self._last[0]) >= LONGEST_TAIL:
+            self._last_bytes -= len(self._last.popleft())
         if self._recorder is None:
             return
         if self._kept_bytes <= self._settings.max_kept:

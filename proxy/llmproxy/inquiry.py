@@ -12,27 +12,19 @@ from typing import Any, Generic, TypeVar, overload
 from urllib.parse import parse_qsl
 
 from llmproxy.answer import Choice
-from llmproxy.asked import Asked
+from llmproxy.asked import ASIDE_ABOVE, Asked
 from llmproxy.compression import decode
 from llmproxy.dialects.dialect import Dialect
 from llmproxy.dialects.operation import Call, Operation, Refused, Text, find
 from llmproxy.interaction import Headers, Problem, Request
 from llmproxy.live import Current, Live
 from llmproxy.prompt import Prompt
+from llmproxy.redacted import REMEMBERED, REMEMBERED_BELOW
 from llmproxy.sessions import Sessions, Stored
 from llmproxy.synthesis.bodies import read_body
 from llmproxy.synthesis.seeds import key_of
 
 T = TypeVar("T")
-
-ASIDE_ABOVE = 64 * 1024
-"""Bodies above this many bytes are worked on in the thread."""
-
-REMEMBERED = 512
-"""Requests of a server under load that are read once only."""
-
-REMEMBERED_BELOW = 16 * 1024
-"""Largest body of such a request in bytes."""
 
 Remembered = tuple[str, bytes, Headers, bool]
 

@@ -184,8 +184,9 @@ class Reply:
     its iterable is then still read to its end. ``labels`` are our own header lines, ``rule``
     names the rule that answered, ``facts`` are what is known of its model and tokens.
     ``head`` may hold status line, ``headers`` and ``labels`` as bytes already. ``status`` 0 is
-    no answer at all: the connection breaks at ``head_at``. ``done`` is told when the reply has
-    left, or never will; ``final`` then says what became known of a live one.
+    no answer at all: the connection breaks at ``head_at``. ``final`` says at its
+    end what became known of a live one; ``done`` is told the facts when the reply has left, or
+    never will.
     """
 
     source: Source
@@ -202,6 +203,6 @@ class Reply:
     rule: str = ""
     facts: Facts = NO_FACTS
     client_left: Callable[[], None] | None = None
-    done: Callable[[], None] | None = None
+    done: Callable[[Facts], None] | None = None
     final: Callable[[], Facts] | None = None
     head: bytes = b""

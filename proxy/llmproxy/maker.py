@@ -10,15 +10,16 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
 from llmproxy import dialects
 from llmproxy.dialects.operation import Call, Plain, Refused, Text
-from llmproxy.inquiry import REMEMBERED, REMEMBERED_BELOW, Inquiry
-from llmproxy.interaction import Headers, Problem, Reply, Source
+from llmproxy.inquiry import Inquiry
+from llmproxy.interaction import Problem, Reply, Source
 from llmproxy.prompt import Prompt
 from llmproxy.prompt_tokens import count_prompt
+from llmproxy.redacted import REMEMBERED, REMEMBERED_BELOW
 from llmproxy.sessions import Sessions
 from llmproxy.synthesis.making import Composed, Making, Occasion, Repace, encoding_of
 from llmproxy.synthesis.problems import unknown_url
@@ -181,8 +182,3 @@ class Maker:
             return work(*arguments, **named)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._aside, lambda: work(*arguments, **named))
-
-
-def labelled(reply: Reply, labels: Headers, **changes: object) -> Reply:
-    """The reply with further label lines."""
-    return replace(reply, labels=(*reply.labels, *labels), head=b"", **changes)  # type: ignore[arg-type]  # by field name

@@ -16,14 +16,11 @@ from dataclasses import replace
 from functools import partial
 
 from llmproxy import dialects
-from llmproxy.asked import Asked
+from llmproxy.asked import ASIDE_ABOVE, Asked
 from llmproxy.dialects.operation import Refused, find
 from llmproxy.entry import Entry
 from llmproxy.interaction import NO_FACTS, Facts, Headers, Reply
 from llmproxy.redaction import Redactor
-
-ASIDE_ABOVE = 64 * 1024
-"""Bodies above this many bytes are looked at in a thread."""
 
 TELLING = ("anthropic-version", "x-goog-api-key")
 """The headers by which a dialect claims a request; a test holds the dialects to them."""

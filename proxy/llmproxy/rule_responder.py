@@ -24,13 +24,13 @@ from llmproxy.answer import Part, Reasoning, Text
 from llmproxy.asked import Asked
 from llmproxy.conditions.condition import Slow
 from llmproxy.dialects.dialect import Dialect
-from llmproxy.dressing import broken_off, is_stream, retimed
+from llmproxy.dressing import broken_off, is_stream, labelled, retimed
 from llmproxy.errors import LlmproxyError
-from llmproxy.faults.fault import Output
+from llmproxy.faults.fault import INSTEAD, Output
 from llmproxy.faults.outputs import twist
 from llmproxy.inquiry import Inquiry, Reader
 from llmproxy.interaction import Chunk, Headers, Reply
-from llmproxy.maker import Line, Maker, labelled
+from llmproxy.maker import Line, Maker
 from llmproxy.pacing import Pace
 from llmproxy.prepared import PreparedReplies, pointing_back, prepare
 from llmproxy.replayer import Replayer, Shelf
@@ -70,6 +70,10 @@ WARN_AGAIN = 60.0
 """Seconds until a slow regex is warned of again."""
 
 _HAS_NO_BODY = (204, 304)
+
+
+NOTHING = Reply("rule", 0, "", (), 0.0, ())
+"""The reply of a rule whose fault will take its place."""
 
 
 class RuleResponder:
@@ -168,6 +172,8 @@ class RuleResponder:
     async def _reply(
         self, rule: Rule, turn: RuleTurn, asked: Asked, inquiry: Inquiry
     ) -> Reply | None:
+        if isinstance(rule.fault, INSTEAD):
+            return NOTHING
         told = rule.replies[turn.reply]
         if isinstance(told, Said):
             return await self._say(told, rule, turn, inquiry)

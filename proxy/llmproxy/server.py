@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,11 +21,11 @@ from aiohttp import web
 
 from llmproxy import dialects
 from llmproxy.addressing import cut_absolute, split_session
-from llmproxy.asked import Asked
+from llmproxy.asked import ASIDE_ABOVE, Asked
 from llmproxy.control import PREFIX, Control
 from llmproxy.dresser import Dresser
 from llmproxy.errors import BadRequest, LlmproxyError, RequestTooLarge
-from llmproxy.interaction import Facts, Headers, Problem, Reply, Request
+from llmproxy.interaction import Headers, Problem, Reply, Request
 from llmproxy.journal import Entry, Journal
 from llmproxy.noting import Noting, echoing, note_facts, note_final, note_id, said
 from llmproxy.player import play
@@ -36,10 +35,6 @@ from llmproxy.sessions import DEFAULT
 from llmproxy.wheel import Wheel
 
 log = logging.getLogger("llmproxy")
-
-ASIDE_ABOVE = 64 * 1024
-"""Bodies above this many bytes, and compressed ones, which may be much larger, are redacted in a
-thread, so that no stream waits for them."""
 
 SESSION_HEADER = "x-llmproxy-session"
 
@@ -60,15 +55,13 @@ class Proxy:
 
     async def handle(self, web_request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; aiohttp's handler."""
-        path = cut_absolute(web_request.raw_path).partition("?")[0]
-        if self.control.owns(web_request.method, path):
-            return await self._controlled(web_request, path)
+        target = cut_absolute(web_request.raw_path)
+        if self.control.owns(web_request.method, target.partition("?")[0]):
+            return await self._controlled(web_request, target)
         entry = self.journal.open(web_request.method)
-        done: Callable[[], None] | None = None
-        final: Callable[[], Facts] | None = None
+        reply: Reply | None = None
         try:
-            reply, received_at = await self._reply(web_request, entry)
-            done, final = reply.done, reply.final
+            reply, received_at = await self._reply(web_request, target, entry)
             entry.source, entry.miss, entry.rule = reply.source, reply.miss, reply.rule
             if reply.match is not None:
                 entry.match = reply.match.level + ("*" if reply.match.generated else "")
@@ -80,14 +73,13 @@ class Proxy:
                 reply = echoing(reply, entry)
             return await play(reply, web_request, received_at, entry, self.wheel)
         finally:
-            if done is not None:
-                done()
-            if final is not None:
-                note_final(entry, final())
+            if reply is not None:
+                _end(reply, entry)
             self.journal.close(entry)
 
-    async def _controlled(self, web_request: web.BaseRequest, path: str) -> web.StreamResponse:
+    async def _controlled(self, web_request: web.BaseRequest, target: str) -> web.StreamResponse:
         """Answer what is ours: no traffic, in no journal, open to no other origin."""
+        path = target.partition("?")[0]
         reply: web.StreamResponse | Reply
         received_at = monotonic()
         if self.control.is_socket(path) and _upgrades(web_request):
@@ -95,14 +87,15 @@ class Proxy:
             if not isinstance(reply, Reply):
                 return reply
         else:
-            target, headers = cut_absolute(web_request.raw_path), tuple(web_request.headers.items())
+            headers = tuple(web_request.headers.items())
             request = Request(web_request.method, target, headers, b"", "", received_at)
             reply = await self.control.answer(request, partial(_read_body, web_request))
         entry = Entry(method=web_request.method, path=path, began=received_at)
         return await play(reply, web_request, received_at, entry, self.wheel)
 
-    async def _reply(self, web_request: web.BaseRequest, entry: Entry) -> tuple[Reply, float]:
-        target = cut_absolute(web_request.raw_path)
+    async def _reply(
+        self, web_request: web.BaseRequest, target: str, entry: Entry
+    ) -> tuple[Reply, float]:
         redactor = self.redacting.redactor
         headers = tuple(web_request.headers.items())
         try:
@@ -137,8 +130,7 @@ class Proxy:
             try:
                 await note_facts(entry, reply, asked, redactor, self.aside)
             except BaseException:
-                if reply.done is not None:
-                    reply.done()
+                _end(reply, entry)
                 raise
             return reply, asked.request.received_at
         except LlmproxyError as error:
@@ -244,6 +236,16 @@ def _refused_by_http(web_request: web.BaseRequest) -> Reply | None:
 
 def _upgrades(web_request: web.BaseRequest) -> bool:
     return web_request.headers.get("Upgrade", "").lower() == "websocket"
+
+
+def _end(reply: Reply, entry: Entry) -> None:
+    """A reply has left, or never will: tell what is known of it by now."""
+    facts = reply.facts
+    if reply.final is not None:
+        facts = reply.final()
+        note_final(entry, facts)
+    if reply.done is not None:
+        reply.done(facts)
 
 
 def _is_gone(web_request: web.BaseRequest) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from llmproxy.asked import Asked
+from llmproxy.dressing import labelled
 from llmproxy.inquiry import Reader
 from llmproxy.interaction import Reply
-from llmproxy.maker import Maker, labelled
+from llmproxy.maker import Maker
 from llmproxy.misses import Misses
 
 

@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faults.fault_texts import faults
-from llmproxy.conditions.logic import Always
 from llmproxy.faults.calls import parse_calls
-from llmproxy.faults.fault import Fault, Plan, Reset, chance, strikes
+from llmproxy.faults.fault import Plan, chance, strikes
 
 SRC = Path(__file__).parents[2] / "proxy"
 
@@ -78,8 +77,7 @@ DRAWN = [6, 4, 6]
 
 
 def drawn() -> list[int]:
-    fault = Fault("f", Always(), Plan(seed=7), Reset(), key="k")
-    return [chance(fault, number).randint(3, 7) for number in (1, 2, 3)]
+    return [chance("k", number, 7).randint(3, 7) for number in (1, 2, 3)]
 
 
 def test_what_is_drawn_never_changes() -> None:

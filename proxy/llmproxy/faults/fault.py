@@ -87,6 +87,9 @@ class Output:
 
 Effect = Refuse | Hang | Slow | Reset | InBody | Output
 
+INSTEAD = (Refuse, Hang, Reset)
+"""Effects that take the place of a reply: none need be made."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -129,6 +132,6 @@ def strikes(plan: Plan, number: int, key: str) -> bool:
     return plan.rate >= 1 or seed_of(plan.seed, key, number) < plan.rate * _DRAWS
 
 
-def chance(fault: Fault, number: int) -> Random:
+def chance(key: str, number: int, seed: int = 0) -> Random:
     """What else is drawn for a call that is struck: which error, which chunk, how slow."""
-    return Random(seed_of("chance", fault.plan.seed, fault.key, number))  # noqa: S311  # to be repeatable is the point
+    return Random(seed_of("chance", seed, key, number))  # noqa: S311  # to be repeatable is the point
